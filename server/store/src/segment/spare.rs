@@ -1,0 +1,175 @@
+//! Spare segment files: made ahead of need, and taken back from the front of the log.
+//!
+//! Owns the names `spare-*.seg` (usable, full length, any content) and `*.new` (being made). A
+//! spare never counts as part of the log: it becomes a segment by getting a synced header first
+//! and its real name second. Old records in a reused file can never be accepted, because each
+//! record must carry the next lsn and the checksum of the record before it.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::thread::JoinHandle;
+
+use crate::durable;
+use crate::error::StoreError;
+use crate::space;
+
+/// Spare files kept; more are removed.
+const SPARES_MAX: usize = 2;
+
+/// Makes spares on a thread of its own, one at a time.
+pub(crate) struct SpareMaker {
+    log_dir: PathBuf,
+    segment_bytes: u64,
+    ready: Vec<PathBuf>,
+    requests: Option<SyncSender<()>>,
+    made: Receiver<Option<PathBuf>>,
+    pending: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SpareMaker {
+    /// Takes over spares that an earlier run left, and starts the thread.
+    pub(crate) fn start(log_dir: &Path, segment_bytes: u64) -> Result<Self, StoreError> {
+        let (requests, requested) = sync_channel(1);
+        let (sender, made) = channel();
+        let dir = log_dir.to_path_buf();
+        let thread = std::thread::Builder::new()
+            .name("log-spare".into())
+            .spawn(move || serve(&dir, segment_bytes, &requested, &sender))
+            .map_err(|error| StoreError::io(log_dir, "start the spare thread for", error))?;
+        let mut maker = Self {
+            log_dir: log_dir.to_path_buf(),
+            segment_bytes,
+            ready: Vec::new(),
+            requests: Some(requests),
+            made,
+            pending: false,
+            thread: Some(thread),
+        };
+        for path in files_ending(log_dir, "spare-", ".seg")? {
+            let usable = std::fs::metadata(&path).is_ok_and(|found| found.len() == segment_bytes);
+            if usable && maker.ready.len() < SPARES_MAX {
+                maker.ready.push(path);
+            } else {
+                remove(&path)?;
+            }
+        }
+        Ok(maker)
+    }
+
+    /// Asks for a spare unless one is there or being made.
+    pub(crate) fn request(&mut self) {
+        self.collect();
+        if self.ready.is_empty()
+            && !self.pending
+            && let Some(requests) = &self.requests
+        {
+            self.pending = requests.try_send(()).is_ok();
+        }
+    }
+
+    /// A spare, when one is ready or being made; waits for the latter.
+    pub(crate) fn take(&mut self) -> Option<PathBuf> {
+        self.collect();
+        if self.ready.is_empty() && self.pending {
+            self.pending = false;
+            self.ready.extend(self.made.recv().ok().flatten());
+        }
+        self.ready.pop()
+    }
+
+    /// Takes a file out of the log: keeps it as a spare when it fits and there is room, else
+    /// removes it. The caller syncs the directory before any spare is taken.
+    pub(crate) fn retire(&mut self, path: &Path, bytes: u64, room: bool) -> Result<(), StoreError> {
+        self.collect();
+        if !room || bytes != self.segment_bytes || self.ready.len() >= SPARES_MAX {
+            return remove(path);
+        }
+        let spare = free_name(&self.log_dir, ".seg");
+        std::fs::rename(path, &spare).map_err(|error| StoreError::io(path, "rename", error))?;
+        self.ready.push(spare);
+        Ok(())
+    }
+
+    fn collect(&mut self) {
+        match self.made.try_recv() {
+            Ok(made) => {
+                self.pending = false;
+                self.ready.extend(made);
+            }
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
+        }
+    }
+}
+
+impl Drop for SpareMaker {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has already been reported by the runtime.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Makes a spare now and returns its path.
+pub(crate) fn make(log_dir: &Path, bytes: u64) -> Result<PathBuf, StoreError> {
+    let unfinished = free_name(log_dir, ".new");
+    if let Err(error) = space::write_zeroes(&unfinished, bytes) {
+        // The half-made file would take the very space that is missing.
+        let _ = std::fs::remove_file(&unfinished);
+        return Err(error);
+    }
+    let finished = unfinished.with_extension("seg");
+    std::fs::rename(&unfinished, &finished)
+        .map_err(|error| StoreError::io(&unfinished, "rename", error))?;
+    durable::sync_dir(log_dir)?;
+    Ok(finished)
+}
+
+/// Removes spares that a crash left half made.
+pub(crate) fn remove_unfinished(log_dir: &Path) -> Result<(), StoreError> {
+    files_ending(log_dir, "spare-", ".new")?.iter().try_for_each(|path| remove(path))
+}
+
+fn serve(dir: &Path, bytes: u64, requested: &Receiver<()>, made: &Sender<Option<PathBuf>>) {
+    while requested.recv().is_ok() {
+        // A failure is not lost: the log makes the file itself when it needs it, and reports.
+        if made.send(make(dir, bytes).ok()).is_err() {
+            return;
+        }
+    }
+}
+
+/// A spare's name that no file has; names count up within a process.
+fn free_name(log_dir: &Path, extension: &str) -> PathBuf {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let stem = format!("spare-{number:08x}");
+        let taken = |ending: &str| log_dir.join(format!("{stem}{ending}")).exists();
+        if !taken(".seg") && !taken(".new") {
+            return log_dir.join(format!("{stem}{extension}"));
+        }
+    }
+}
+
+fn files_ending(dir: &Path, start: &str, end: &str) -> Result<Vec<PathBuf>, StoreError> {
+    let mut found = Vec::new();
+    let entries = std::fs::read_dir(dir).map_err(|error| StoreError::io(dir, "list", error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| StoreError::io(dir, "list", error))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(start) && name.ends_with(end) {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn remove(path: &Path) -> Result<(), StoreError> {
+    std::fs::remove_file(path).map_err(|error| StoreError::io(path, "remove", error))
+}
