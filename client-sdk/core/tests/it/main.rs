@@ -1,0 +1,13 @@
+//! The core against a server that is a model, with a virtual clock and
+//! without sockets.
+
+mod bodies;
+mod groups;
+mod outbox;
+mod presence;
+mod random;
+mod server;
+mod session;
+mod sync;
+mod timeline;
+mod world;
