@@ -1,0 +1,281 @@
+//! What was sent, acknowledged and received by each pair, and whether it is what was promised.
+//!
+//! Owns the proof, not the statistics: every message from the first on, warm-up included. A
+//! sender's [`Outbound`] and its receiver's [`Inbound`] may live on different threads; they meet
+//! in [`Findings::of_pair`] once the run is over.
+//!
+//! # Invariants
+//! - Memory is bounded: at most [`HELD_MAX`] exceptional counters are remembered per pair; what
+//!   goes beyond is counted and makes the run fail all the same.
+//! - A lost message is one that was acknowledged and did not arrive.
+
+use std::collections::BTreeSet;
+
+use hongyan_protocol::ids::mix64;
+use serde::{Deserialize, Serialize};
+
+/// Exceptional counters remembered per pair.
+pub const HELD_MAX: usize = 65_536;
+
+/// A sender's side of a pair.
+#[derive(Debug, Default)]
+pub struct Outbound {
+    sent: u64,
+    acked: u64,
+    fingerprint: u64,
+    not_acked: BTreeSet<u64>,
+    overflow: u64,
+}
+
+impl Outbound {
+    /// The counter of the next message; counts it as sent.
+    pub fn next_counter(&mut self) -> u64 {
+        self.sent += 1;
+        self.sent - 1
+    }
+
+    /// Messages sent so far.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Messages acknowledged so far.
+    #[must_use]
+    pub const fn acked(&self) -> u64 {
+        self.acked
+    }
+
+    /// The server said that the message is stored as `seq`.
+    pub const fn note_ack(&mut self, counter: u64, seq: u64) {
+        self.acked += 1;
+        self.fingerprint = self.fingerprint.wrapping_add(print_of(counter, seq));
+    }
+
+    /// The server refused the message, or the run ended before an answer.
+    pub fn note_not_acked(&mut self, counter: u64) {
+        hold(&mut self.not_acked, &mut self.overflow, counter);
+    }
+}
+
+/// A receiver's side of a pair.
+#[derive(Debug, Default)]
+pub struct Inbound {
+    delivered: u64,
+    next_counter: u64,
+    last_seq: u64,
+    fingerprint: u64,
+    missing: BTreeSet<u64>,
+    overflow: u64,
+    duplicates: u64,
+    reordered: u64,
+    damaged: u64,
+    seq_breaks: u64,
+    sheds: u64,
+}
+
+impl Inbound {
+    /// Messages of this pair that arrived, each counted once.
+    #[must_use]
+    pub const fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// The highest seq that arrived.
+    #[must_use]
+    pub const fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    /// A message of this pair arrived. True when it is the first time.
+    pub fn note(&mut self, counter: u64, seq: u64) -> bool {
+        if counter >= self.next_counter {
+            for missing in self.next_counter..counter {
+                if self.missing.len() == HELD_MAX {
+                    self.overflow += counter - missing;
+                    break;
+                }
+                self.missing.insert(missing);
+            }
+            self.next_counter = counter + 1;
+        } else if self.missing.remove(&counter) {
+            self.reordered += 1;
+        } else {
+            self.duplicates += 1;
+            return false;
+        }
+        if self.last_seq != 0 && seq != self.last_seq + 1 {
+            self.seq_breaks += 1;
+        }
+        self.last_seq = self.last_seq.max(seq);
+        self.delivered += 1;
+        self.fingerprint = self.fingerprint.wrapping_add(print_of(counter, seq));
+        true
+    }
+
+    /// A message arrived whose bytes are not what was sent, or which belongs to somebody else.
+    pub const fn note_damaged(&mut self) {
+        self.damaged += 1;
+    }
+
+    /// The server said that it dropped pushes to this receiver, who must catch up.
+    pub const fn note_shed(&mut self) {
+        self.sheds += 1;
+    }
+}
+
+/// What is wrong, summed over pairs. All zero is what a run must show.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Findings {
+    /// Acknowledged, and never arrived at a receiver that was not told to catch up.
+    pub lost: u64,
+    /// Acknowledged, not pushed to a receiver that was told to catch up: not lost, but this
+    /// generator does not fetch them, so nothing is proven about them.
+    pub shed: u64,
+    /// Arrived more than once.
+    pub duplicates: u64,
+    /// Arrived after a message that was sent later.
+    pub reordered: u64,
+    /// Arrived with other bytes than were sent.
+    pub damaged: u64,
+    /// Steps in a receiver's seqs that were not one.
+    pub seq_breaks: u64,
+    /// Pairs whose receiver saw other seqs than the sender's acks named.
+    pub seq_disagreements: u64,
+    /// Sent and neither acknowledged nor refused when the run ended.
+    pub unanswered: u64,
+}
+
+impl Findings {
+    /// Judges one pair: what `from` sent must be what `to` received.
+    #[must_use]
+    pub fn of_pair(from: &Outbound, to: &Inbound) -> Self {
+        let tail = (to.next_counter..from.sent).filter(|counter| !from.not_acked.contains(counter));
+        let holes = to.missing.iter().filter(|counter| !from.not_acked.contains(counter));
+        let absent = tail.count() as u64 + holes.count() as u64 + to.overflow + from.overflow;
+        let complete = absent == 0 && from.acked == to.delivered;
+        let (lost, shed) = if to.sheds == 0 { (absent, 0) } else { (0, absent) };
+        Self {
+            lost,
+            shed,
+            duplicates: to.duplicates,
+            reordered: to.reordered,
+            damaged: to.damaged,
+            seq_breaks: if to.sheds == 0 { to.seq_breaks } else { 0 },
+            seq_disagreements: u64::from(complete && from.fingerprint != to.fingerprint),
+            unanswered: 0,
+        }
+    }
+
+    /// Adds what another pair showed.
+    pub const fn add(&mut self, other: &Self) {
+        self.lost += other.lost;
+        self.shed += other.shed;
+        self.duplicates += other.duplicates;
+        self.reordered += other.reordered;
+        self.damaged += other.damaged;
+        self.seq_breaks += other.seq_breaks;
+        self.seq_disagreements += other.seq_disagreements;
+        self.unanswered += other.unanswered;
+    }
+
+    /// True when the server broke no promise. What was shed is no broken promise.
+    #[must_use]
+    pub const fn promises_kept(&self) -> bool {
+        self.lost == 0
+            && self.duplicates == 0
+            && self.reordered == 0
+            && self.damaged == 0
+            && self.seq_breaks == 0
+            && self.seq_disagreements == 0
+            && self.unanswered == 0
+    }
+}
+
+const fn print_of(counter: u64, seq: u64) -> u64 {
+    mix64(counter ^ mix64(seq))
+}
+
+fn hold(held: &mut BTreeSet<u64>, overflow: &mut u64, counter: u64) {
+    if held.len() < HELD_MAX {
+        held.insert(counter);
+    } else {
+        *overflow += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pair that sent `sent` messages, all acknowledged in order with seqs from 1, of which
+    /// the receiver saw `arrived` (counter, seq).
+    fn judge(sent: u64, arrived: &[(u64, u64)]) -> Findings {
+        let mut from = Outbound::default();
+        for _ in 0..sent {
+            let counter = from.next_counter();
+            from.note_ack(counter, counter + 1);
+        }
+        let mut to = Inbound::default();
+        for (counter, seq) in arrived {
+            to.note(*counter, *seq);
+        }
+        Findings::of_pair(&from, &to)
+    }
+
+    #[test]
+    fn what_arrived_in_order_and_once_is_kept() {
+        let findings = judge(3, &[(0, 1), (1, 2), (2, 3)]);
+        assert_eq!(findings, Findings::default());
+        assert!(findings.promises_kept());
+    }
+
+    #[test]
+    fn holes_and_tails_are_losses() {
+        assert_eq!(judge(3, &[(0, 1), (2, 3)]).lost, 1);
+        assert_eq!(judge(3, &[(0, 1)]).lost, 2);
+        assert_eq!(judge(3, &[]).lost, 3);
+    }
+
+    #[test]
+    fn late_and_double_messages_are_told_apart() {
+        let late = judge(3, &[(0, 1), (2, 3), (1, 2)]);
+        assert_eq!((late.lost, late.reordered, late.duplicates), (0, 1, 0));
+        let double = judge(2, &[(0, 1), (1, 2), (1, 2)]);
+        assert_eq!((double.lost, double.reordered, double.duplicates), (0, 0, 1));
+        assert!(!late.promises_kept() && !double.promises_kept());
+    }
+
+    #[test]
+    fn other_seqs_than_the_acks_named_are_noticed() {
+        let findings = judge(2, &[(0, 5), (1, 6)]);
+        assert_eq!((findings.seq_disagreements, findings.seq_breaks), (1, 0));
+        assert_eq!(judge(2, &[(0, 1), (1, 3)]).seq_breaks, 1);
+    }
+
+    #[test]
+    fn refused_messages_are_not_losses() {
+        let mut from = Outbound::default();
+        let (first, second) = (from.next_counter(), from.next_counter());
+        from.note_not_acked(first);
+        from.note_ack(second, 1);
+        let mut to = Inbound::default();
+        to.note(second, 1);
+        assert!(Findings::of_pair(&from, &to).promises_kept());
+    }
+
+    #[test]
+    fn a_receiver_that_was_told_to_catch_up_lost_nothing() {
+        let mut from = Outbound::default();
+        for _ in 0..2 {
+            let counter = from.next_counter();
+            from.note_ack(counter, counter + 1);
+        }
+        let mut to = Inbound::default();
+        to.note(0, 1);
+        to.note_shed();
+        let findings = Findings::of_pair(&from, &to);
+        assert_eq!((findings.lost, findings.shed), (0, 1));
+        assert!(findings.promises_kept());
+    }
+}

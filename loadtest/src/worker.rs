@@ -1,0 +1,395 @@
+//! One thread of the generator: one poll, its connections, its share of the schedule.
+//!
+//! ```text
+//! wake: due sends -> queue │ flush each touched connection once │ wait │ read every ready one
+//!       acks make room in the window; the closed loop fills it in the same wake
+//! ```
+//!
+//! Owns its connections for the whole run and gives their ledgers back at the end. Shares only
+//! counters ([`Progress`]) with the thread that watches.
+//!
+//! # Invariants
+//! - Sending ends at the planned moment; then the worker waits for what is on its way, at most
+//!   for the plan's drain time.
+//! - Nothing is allocated per message.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::clock::RunClock;
+use crate::connection::Connection;
+use crate::driver::Link;
+use crate::histogram::{Recorder, nanoseconds};
+use crate::pacing::{Alarm, Schedule, WAKE_SPACING_NS};
+use crate::payload::TextForm;
+
+const ALARM: Token = Token(usize::MAX);
+const READ_BYTES: usize = 128 * 1024;
+const EVENTS: usize = 1024;
+const IDLE_WAIT: Duration = Duration::from_millis(50);
+const DRAIN_WAIT: Duration = Duration::from_millis(2);
+const INTERVAL_NS: u64 = 250_000_000;
+
+/// Counters of a running test, read by whoever watches it. Sums over all workers.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// Sends given to a connection.
+    pub(crate) sent: AtomicU64,
+    /// Sends acknowledged.
+    pub(crate) acked: AtomicU64,
+    /// Messages that arrived.
+    pub(crate) delivered: AtomicU64,
+    /// Sends refused.
+    pub(crate) refused: AtomicU64,
+    /// Connections that ended early.
+    pub(crate) broken: AtomicU64,
+    /// Workers that have nothing more to send.
+    pub(crate) quiet: AtomicU64,
+    /// Ends the run now.
+    pub(crate) abort: AtomicBool,
+    /// Ack latencies since they were last taken.
+    pub(crate) recent_ack: Mutex<Histogram<u64>>,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            sent: AtomicU64::new(0),
+            acked: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            broken: AtomicU64::new(0),
+            quiet: AtomicU64::new(0),
+            abort: AtomicBool::new(false),
+            recent_ack: Mutex::new(nanoseconds()),
+        }
+    }
+}
+
+/// What one wake saw, and the statistics that it adds to.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    sent: u64,
+    acked: u64,
+    delivered: u64,
+    refused: u64,
+    ack_latency: Recorder,
+    e2e_latency: Recorder,
+    refusals: BTreeMap<u32, u64>,
+}
+
+impl Tally {
+    pub(crate) fn note_ack(&mut self, latency_ns: u64) {
+        self.acked += 1;
+        self.ack_latency.record(latency_ns);
+    }
+
+    pub(crate) fn note_delivery(&mut self, latency_ns: u64) {
+        self.delivered += 1;
+        self.e2e_latency.record(latency_ns);
+    }
+
+    pub(crate) fn note_refusal(&mut self, code: u32) {
+        self.refused += 1;
+        *self.refusals.entry(code).or_default() += 1;
+    }
+}
+
+/// The moments of a run, in nanoseconds of its clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moments {
+    pub(crate) start_ns: u64,
+    pub(crate) measure_from_ns: u64,
+    pub(crate) stop_ns: u64,
+    pub(crate) drain_ns: u64,
+}
+
+/// What a worker is made of.
+#[derive(Debug)]
+pub(crate) struct WorkerParts<L> {
+    pub(crate) connections: Vec<Connection<L>>,
+    pub(crate) schedule: Option<Schedule>,
+    pub(crate) text: TextForm,
+    pub(crate) moments: Moments,
+    pub(crate) clock: RunClock,
+    pub(crate) progress: Arc<Progress>,
+    /// Number of workers, this one included.
+    pub(crate) workers: u64,
+}
+
+/// What a worker leaves behind.
+#[derive(Debug)]
+pub(crate) struct WorkerOutcome<L> {
+    pub(crate) connections: Vec<Connection<L>>,
+    pub(crate) ack_latency: Histogram<u64>,
+    pub(crate) e2e_latency: Histogram<u64>,
+    pub(crate) lateness: Histogram<u64>,
+    pub(crate) refusals: BTreeMap<u32, u64>,
+    /// Planned sends that found the window full.
+    pub(crate) postponed: u64,
+    /// Planned sends that were never made.
+    pub(crate) not_offered: u64,
+    pub(crate) unanswered: u64,
+}
+
+#[derive(Debug)]
+struct Worker<L> {
+    parts: WorkerParts<L>,
+    poll: Poll,
+    alarm: Alarm,
+    dirty: Vec<usize>,
+    tally: Tally,
+    lateness: Recorder,
+    scratch: Vec<u8>,
+    phase: Phase,
+    interval_end_ns: u64,
+    postponed: u64,
+    not_offered: u64,
+    broken: u64,
+    /// Some connection has a quota.
+    limited: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    WarmUp,
+    Measuring,
+    Draining { until_ns: u64 },
+}
+
+/// Runs to the end of the plan on this thread.
+///
+/// # Errors
+/// The system gave no poll or no timer, or took one away.
+pub(crate) fn run<L: Link>(parts: WorkerParts<L>) -> io::Result<WorkerOutcome<L>> {
+    let limited = parts.connections.iter().any(Connection::is_limited);
+    let poll = Poll::new()?;
+    let alarm = Alarm::new(poll.registry(), ALARM)?;
+    let mut worker = Worker {
+        parts,
+        poll,
+        alarm,
+        dirty: Vec::new(),
+        tally: Tally::default(),
+        lateness: Recorder::default(),
+        scratch: vec![0; READ_BYTES],
+        phase: Phase::WarmUp,
+        interval_end_ns: 0,
+        postponed: 0,
+        not_offered: 0,
+        broken: 0,
+        limited,
+    };
+    worker.register()?;
+    worker.parts.clock.sleep_until(worker.parts.moments.start_ns);
+    worker.turn()?;
+    Ok(worker.finish())
+}
+
+impl<L: Link> Worker<L> {
+    fn register(&mut self) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        for (index, connection) in self.parts.connections.iter_mut().enumerate() {
+            self.poll.registry().register(&mut connection.stream, Token(index), interest)?;
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        for index in 0..self.parts.connections.len() {
+            self.touch(index);
+        }
+        loop {
+            let now_ns = self.parts.clock.now_ns();
+            self.change_phase(now_ns);
+            self.offer(now_ns);
+            self.flush();
+            self.publish(now_ns);
+            if self.is_done(now_ns) {
+                return Ok(());
+            }
+            let wait = self.wait()?;
+            match self.poll.poll(&mut events, Some(wait)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => other?,
+            }
+            for event in &events {
+                if event.token() == ALARM {
+                    continue;
+                }
+                let index = event.token().0;
+                self.parts.connections[index].read(
+                    &mut self.scratch,
+                    &self.parts.clock,
+                    &self.parts.text,
+                    &mut self.tally,
+                );
+                self.touch(index);
+            }
+        }
+    }
+
+    fn change_phase(&mut self, now_ns: u64) {
+        let moments = self.parts.moments;
+        if self.phase == Phase::WarmUp && now_ns >= moments.measure_from_ns {
+            self.end_interval(now_ns);
+            self.phase = Phase::Measuring;
+        }
+        let spent = self.limited && self.parts.connections.iter().all(Connection::is_spent);
+        if self.phase == Phase::Measuring && (now_ns >= moments.stop_ns || spent) {
+            self.end_interval(now_ns);
+            for connection in &mut self.parts.connections {
+                self.not_offered += connection.drop_postponed();
+            }
+            self.phase = Phase::Draining { until_ns: now_ns + moments.drain_ns };
+            self.parts.progress.quiet.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Queues what is due: by the schedule, or to fill the windows of touched connections.
+    fn offer(&mut self, now_ns: u64) {
+        if matches!(self.phase, Phase::Draining { .. }) {
+            return;
+        }
+        let Some(mut schedule) = self.parts.schedule.take() else {
+            for at in 0..self.dirty.len() {
+                let connection = &mut self.parts.connections[self.dirty[at]];
+                while connection.send(now_ns) {
+                    self.tally.sent += 1;
+                }
+            }
+            return;
+        };
+        for at in 0..self.dirty.len() {
+            self.tally.sent += self.parts.connections[self.dirty[at]].send_postponed();
+        }
+        while let Some((index, planned_ns)) = schedule.take_due(now_ns) {
+            let connection = &mut self.parts.connections[index];
+            if connection.send(planned_ns) {
+                self.tally.sent += 1;
+                self.lateness.record(now_ns - planned_ns);
+                self.touch(index);
+            } else if connection.postpone(planned_ns) {
+                self.postponed += 1;
+            } else {
+                self.not_offered += 1;
+            }
+        }
+        self.parts.schedule = Some(schedule);
+    }
+
+    fn flush(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for index in dirty.drain(..) {
+            let connection = &mut self.parts.connections[index];
+            connection.dirty = false;
+            let was_broken = connection.broken.is_some();
+            if !was_broken && connection.has_output() {
+                connection.flush();
+            }
+        }
+        self.dirty = dirty;
+    }
+
+    /// Adds what happened since the last wake to the shared counters.
+    fn publish(&mut self, now_ns: u64) {
+        let progress = &self.parts.progress;
+        let tally = &mut self.tally;
+        for (counter, noted) in [
+            (&progress.sent, &mut tally.sent),
+            (&progress.acked, &mut tally.acked),
+            (&progress.delivered, &mut tally.delivered),
+            (&progress.refused, &mut tally.refused),
+        ] {
+            if *noted > 0 {
+                counter.fetch_add(std::mem::take(noted), Ordering::Relaxed);
+            }
+        }
+        if now_ns >= self.interval_end_ns {
+            let broken = self.parts.connections.iter().filter(|c| c.broken.is_some()).count();
+            progress.broken.fetch_add(broken as u64 - self.broken, Ordering::Relaxed);
+            self.broken = broken as u64;
+            self.end_interval(now_ns);
+        }
+    }
+
+    fn end_interval(&mut self, now_ns: u64) {
+        // A run of a number of messages is measured to its last answer.
+        let measured = match self.phase {
+            Phase::WarmUp => false,
+            Phase::Measuring => true,
+            Phase::Draining { .. } => self.limited,
+        };
+        {
+            let mut recent =
+                self.parts.progress.recent_ack.lock().unwrap_or_else(PoisonError::into_inner);
+            self.tally.ack_latency.end_interval(measured, Some(&mut recent));
+        }
+        self.tally.e2e_latency.end_interval(measured, None);
+        self.lateness.end_interval(measured, None);
+        self.interval_end_ns = now_ns + INTERVAL_NS;
+    }
+
+    fn is_done(&self, now_ns: u64) -> bool {
+        let progress = &self.parts.progress;
+        if progress.abort.load(Ordering::Relaxed) {
+            return true;
+        }
+        let Phase::Draining { until_ns } = self.phase else {
+            return self.broken == self.parts.connections.len() as u64;
+        };
+        let settled = self.parts.connections.iter().all(Connection::is_settled);
+        let everywhere = progress.quiet.load(Ordering::Relaxed) == self.parts.workers;
+        let arrived =
+            progress.delivered.load(Ordering::Relaxed) >= progress.acked.load(Ordering::Relaxed);
+        now_ns >= until_ns || (settled && everywhere && arrived)
+    }
+
+    fn wait(&self) -> io::Result<Duration> {
+        match (&self.phase, &self.parts.schedule) {
+            (Phase::Draining { .. }, _) => Ok(DRAIN_WAIT),
+            (_, None) => Ok(IDLE_WAIT),
+            (_, Some(schedule)) => {
+                let now_ns = self.parts.clock.now_ns();
+                let in_ns = schedule.next_due_ns().saturating_sub(now_ns).max(WAKE_SPACING_NS);
+                self.alarm.set(in_ns)?;
+                Ok(IDLE_WAIT.min(Duration::from_nanos(in_ns).max(Duration::from_millis(1))))
+            }
+        }
+    }
+
+    fn touch(&mut self, index: usize) {
+        let connection = &mut self.parts.connections[index];
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(index);
+        }
+    }
+
+    fn finish(mut self) -> WorkerOutcome<L> {
+        let now_ns = self.parts.clock.now_ns();
+        self.end_interval(now_ns);
+        let mut unanswered = 0;
+        for connection in &mut self.parts.connections {
+            unanswered += connection.finish();
+            self.not_offered += connection.drop_postponed();
+        }
+        WorkerOutcome {
+            connections: self.parts.connections,
+            ack_latency: self.tally.ack_latency.into_total(),
+            e2e_latency: self.tally.e2e_latency.into_total(),
+            lateness: self.lateness.into_total(),
+            refusals: self.tally.refusals,
+            postponed: self.postponed,
+            not_offered: self.not_offered,
+            unanswered,
+        }
+    }
+}
