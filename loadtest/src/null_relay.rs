@@ -278,6 +278,6 @@ mod tests {
     fn an_ack_is_shorter_than_any_send() {
         let ack = ack_bytes();
         assert!(ack.len() < SHORT_FRAME_BYTES, "{}", ack.len());
-        const { assert!(crate::payload::TEXT_BYTES_MIN + 16 + 8 >= SHORT_FRAME_BYTES) };
+        const { assert!(crate::engine::payload::TEXT_BYTES_MIN + 16 + 8 >= SHORT_FRAME_BYTES) };
     }
 }

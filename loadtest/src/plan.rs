@@ -8,7 +8,8 @@ use std::time::Duration;
 use hongyan_protocol::limits::{DEDUPE_SENDS, TEXT_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 
-use crate::payload::TEXT_BYTES_MIN;
+use crate::engine::payload::TEXT_BYTES_MIN;
+use crate::engine::topology::Topology;
 
 /// Connections of one process; more need more file descriptors than one process has here.
 pub const CONNECTIONS_MAX: usize = 60_000;
@@ -75,6 +76,8 @@ pub enum Receipts {
 pub struct Plan {
     /// Connections in the ring; each sends to the next.
     pub connections: usize,
+    /// Users after it that each user writes to in turn; 1 is the ring.
+    pub fan: usize,
     /// Sends without an answer per connection, at most.
     pub window: usize,
     /// Bytes of text per message.
@@ -104,6 +107,13 @@ pub struct Plan {
 #[error("{0}")]
 pub struct PlanError(String);
 
+impl PlanError {
+    /// An error with this message.
+    pub(crate) const fn new(message: String) -> Self {
+        Self(message)
+    }
+}
+
 impl Plan {
     /// Checks every field against its range.
     ///
@@ -111,6 +121,7 @@ impl Plan {
     /// [`PlanError`] that names the first field out of range; nothing was started.
     pub fn check(&self) -> Result<(), PlanError> {
         within("connections", self.connections, RING_MIN, CONNECTIONS_MAX)?;
+        within("fan", self.fan, 1, (self.connections - 1) / 2)?;
         within("window", self.window, 1, DEDUPE_SENDS - 1)?;
         within("bytes", self.bytes, TEXT_BYTES_MIN, TEXT_BYTES_MAX)?;
         within("threads", self.threads, 1, THREADS_MAX.min(self.connections))?;
@@ -152,11 +163,11 @@ impl Plan {
         Duration::from_secs(self.drain_s)
     }
 
-    /// Messages that each connection sends, at most.
+    /// Messages that each stream of `topology` sends, at most.
     #[must_use]
-    pub const fn quota(&self) -> u64 {
+    pub fn quota(&self, topology: &Topology) -> u64 {
         match self.stop {
-            Stop::Messages { messages } => messages.div_ceil(self.connections as u64),
+            Stop::Messages { messages } => messages.div_ceil(topology.streams().max(1) as u64),
             Stop::Time => u64::MAX,
         }
     }
@@ -179,6 +190,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             connections: 200,
+            fan: 1,
             window: 64,
             bytes: 128,
             level: Level::Durable,
@@ -226,6 +238,6 @@ mod tests {
     fn a_fill_is_rounded_up_to_whole_rounds() {
         let stop = Stop::Messages { messages: 1_000 };
         let plan = Plan { stop, connections: 300, ..Plan::default() };
-        assert_eq!(plan.quota(), 4);
+        assert_eq!(plan.quota(&Topology::ring(300, false)), 4);
     }
 }

@@ -10,10 +10,12 @@ use std::fmt::{self, Display, Formatter, Write as _};
 use hongyan_protocol::ErrorCode;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Ran;
+use crate::engine::ledger::Findings;
 use crate::histogram::LatencySummary;
-use crate::ledger::Findings;
 use crate::plan::{Pace, Plan, Stop};
 use crate::probe::Machine;
+use crate::scenario::Watch;
 
 /// The run is evidence, and the product kept its promises.
 pub const EXIT_OK: u8 = 0;
@@ -127,6 +129,24 @@ pub struct RunReport {
     pub outcome: Outcome,
     /// What to make of it.
     pub verdict: Verdict,
+}
+
+impl RunReport {
+    /// The report of a run. `names` are the scenario's and the driver's.
+    #[must_use]
+    pub fn new(names: (&str, &str), plan: &Plan, watch: &Watch, ran: Ran) -> Self {
+        Self {
+            generator: concat!("hongyan-loadtest ", env!("CARGO_PKG_VERSION")).to_owned(),
+            scenario: names.0.to_owned(),
+            driver: names.1.to_owned(),
+            started_unix_s: ran.started_unix_s,
+            run: ran.run,
+            machine: Machine::look(watch.data.as_deref()),
+            plan: plan.clone(),
+            verdict: Verdict::of(plan, &ran.outcome),
+            outcome: ran.outcome,
+        }
+    }
 }
 
 impl Verdict {

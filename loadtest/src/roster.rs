@@ -19,11 +19,11 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
-use bytes::{Bytes, BytesMut};
-use hongyan_protocol::version::{CLIENT_PREFACE, PREFACE_BYTES, negotiate};
-use hongyan_protocol::{ErrorCode, Frame, Opcode, frame, limits, pb};
-use prost::Message;
+use hongyan_protocol::{ErrorCode, Opcode, pb};
 use serde::{Deserialize, Serialize};
+
+use crate::session::{Wire, refusal};
+use crate::stream::Endpoint;
 
 /// Longest wait for one answer. Registering queues behind other hashes.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,7 +32,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const LOGINS_AT_ONCE: usize = 8;
 /// Tokens with less life left than this are renewed before a run.
 const LIFE_LEFT_MIN: Duration = Duration::from_secs(120);
-const TRIES_MAX: u32 = 200;
 
 /// One account with the means to open a session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,7 +56,7 @@ pub struct Account {
 /// The server cannot be reached, refuses registrations, or knows a name with another password;
 /// or the file cannot be read or written.
 pub fn prepare(
-    addr: SocketAddr,
+    endpoint: &Endpoint,
     count: usize,
     prefix: &str,
     file: Option<&Path>,
@@ -80,7 +79,7 @@ pub fn prepare(
                             return Ok(());
                         }
                         let mut slot = lock(&slots[index]);
-                        let renewed = renew(addr, prefix, index, slot.as_ref())?;
+                        let renewed = renew(endpoint, prefix, index, slot.as_ref())?;
                         *slot = Some(renewed);
                     }
                 })
@@ -235,7 +234,7 @@ pub fn write_file(file: &Path, accounts: &[Account]) -> anyhow::Result<()> {
 
 /// Brings one account's tokens into force: as they are, by refresh, by registering, by password.
 fn renew(
-    addr: SocketAddr,
+    endpoint: &Endpoint,
     prefix: &str,
     index: usize,
     known: Option<&Account>,
@@ -250,7 +249,7 @@ fn renew(
     let device_id =
         known.map_or_else(|| format!("loadtest-{index}"), |account| account.device_id.clone());
     let password = format!("only for load tests: {name}");
-    let mut wire = Wire::connect(addr)?;
+    let mut wire = Wire::connect(endpoint, index)?;
     wire.greet(&device_id, String::new())?;
     let refreshed = match known {
         Some(account) if !account.refresh_token.is_empty() => {
@@ -287,117 +286,8 @@ fn renew(
     })
 }
 
-fn refusal(what: &str, error: &pb::Error) -> anyhow::Error {
-    let name = ErrorCode::from_number(error.code).map_or("unknown", ErrorCode::name);
-    anyhow::anyhow!("{what}: the server answered {} ({name}) {}", error.code, error.message)
-}
-
 fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
-}
-
-/// A blocking connection for the requests around a run; never part of what is measured.
-#[derive(Debug)]
-pub(crate) struct Wire {
-    stream: TcpStream,
-    last_request: u64,
-}
-
-impl Wire {
-    /// Connects and exchanges prefaces.
-    pub(crate) fn connect(addr: SocketAddr) -> anyhow::Result<Self> {
-        let mut stream = TcpStream::connect_timeout(&addr, CONNECT_TIMEOUT)
-            .with_context(|| format!("connecting to {addr}"))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-        stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-        stream.write_all(&CLIENT_PREFACE)?;
-        let mut preface = [0; PREFACE_BYTES];
-        stream.read_exact(&mut preface).context("waiting for the server's preface")?;
-        negotiate(&preface)?;
-        Ok(Self { stream, last_request: 0 })
-    }
-
-    /// Says hello; with a token this opens the session.
-    pub(crate) fn greet(
-        &mut self,
-        device_id: &str,
-        access_token: String,
-    ) -> anyhow::Result<pb::Welcome> {
-        let hello = pb::Hello {
-            client: concat!("hongyan-loadtest/", env!("CARGO_PKG_VERSION")).to_owned(),
-            device: Some(pb::Device {
-                id: device_id.to_owned(),
-                class: pb::DeviceClass::Bot.into(),
-                name: "load test".to_owned(),
-            }),
-            max_frame_bytes: 0,
-            access_token,
-            resume: None,
-        };
-        self.ask(Opcode::Hello, &hello)?.map_err(|error| refusal("saying hello", &error))
-    }
-
-    /// Sends a request and waits for its reply, trying again when the server says when.
-    pub(crate) fn ask<M: Message + Default>(
-        &mut self,
-        opcode: Opcode,
-        message: &impl Message,
-    ) -> anyhow::Result<Result<M, pb::Error>> {
-        for _ in 0..TRIES_MAX {
-            self.last_request += 1;
-            let mut out = BytesMut::new();
-            frame::encode_message(opcode, self.last_request, message, &mut out);
-            self.stream.write_all(&out)?;
-            let reply = self.reply()?;
-            if reply.opcode != Opcode::Error.number() {
-                return Ok(Ok(reply.message()?));
-            }
-            let error: pb::Error = reply.message()?;
-            if error.retry_after_ms == 0 {
-                return Ok(Err(error));
-            }
-            thread::sleep(Duration::from_millis(u64::from(error.retry_after_ms.min(1_000))));
-        }
-        bail!("the server stayed busy");
-    }
-
-    /// The stream, once nothing more is asked through here.
-    pub(crate) fn into_stream(self) -> TcpStream {
-        self.stream
-    }
-
-    /// The reply to the last request; pushes on the way are passed over. Reads not a byte more.
-    fn reply(&mut self) -> anyhow::Result<Frame> {
-        loop {
-            let frame = self.read_frame()?;
-            if frame.opcode == Opcode::Goodbye.number() {
-                let goodbye: pb::Goodbye = frame.message()?;
-                bail!("the server said goodbye: {} {}", goodbye.code, goodbye.message);
-            }
-            if frame.request == self.last_request {
-                return Ok(frame);
-            }
-        }
-    }
-
-    fn read_frame(&mut self) -> anyhow::Result<Frame> {
-        let mut len = 0_usize;
-        for index in 0..limits::LENGTH_PREFIX_BYTES_MAX {
-            let mut byte = [0];
-            self.stream.read_exact(&mut byte).context("waiting for an answer")?;
-            len |= usize::from(byte[0] & 0x7f) << (7 * index);
-            if byte[0] & 0x80 == 0 {
-                break;
-            }
-        }
-        if len > limits::FRAME_BYTES_MAX {
-            bail!("the server sent a frame of {len} bytes");
-        }
-        let mut bytes = vec![0; len];
-        self.stream.read_exact(&mut bytes)?;
-        Ok(Frame::decode(Bytes::from(bytes))?)
-    }
 }
 
 #[cfg(test)]

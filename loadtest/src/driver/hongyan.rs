@@ -1,16 +1,20 @@
-//! Hongyan itself, over plain TCP.
+//! Hongyan itself, over plain TCP or TLS.
 
-use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 
 use anyhow::Context;
 use bytes::BytesMut;
+use hongyan_protocol::ids::GroupId;
 use hongyan_protocol::{ConversationId, FrameDecoder, Opcode, UserId, frame, limits, pb};
 
-use crate::driver::send_form::SendForm;
+use crate::driver::send_form::{SendForm, SendTail};
 use crate::driver::{Driver, Event, Link, LinkError, Tag};
-use crate::payload::{Stamp, TextForm};
+use crate::engine::payload::{Stamp, TextForm};
+use crate::engine::topology::{Seat, Talk};
 use crate::plan::Plan;
-use crate::roster::{Account, Wire};
+use crate::roster::Account;
+use crate::session::Wire;
+use crate::stream::{Endpoint, Stream};
 use crate::wire::{Fields, FrameView, Value, bytes_field};
 
 const SEND: u32 = Opcode::Send.number();
@@ -19,79 +23,100 @@ const ERROR: u32 = Opcode::Error.number();
 const GOODBYE: u32 = Opcode::Goodbye.number();
 const SYNC_NEEDED: u32 = Opcode::SyncNeeded.number();
 
-/// Opens sessions for a ring of accounts: each writes to the next.
+/// Opens sessions of the roster's accounts.
 #[derive(Debug)]
 pub struct HongyanDriver {
-    addr: SocketAddr,
+    endpoint: Endpoint,
     accounts: Vec<Account>,
+    groups: Vec<GroupId>,
     plan: Plan,
 }
 
 impl HongyanDriver {
-    /// For the server at `addr`; `accounts` are as many as the plan has connections.
+    /// For the server at `endpoint`; seats' users are numbers of `accounts`.
     #[must_use]
-    pub const fn new(addr: SocketAddr, accounts: Vec<Account>, plan: Plan) -> Self {
-        Self { addr, accounts, plan }
+    pub const fn new(endpoint: Endpoint, accounts: Vec<Account>, plan: Plan) -> Self {
+        Self { endpoint, accounts, groups: Vec::new(), plan }
     }
 
-    fn conversation(&self, from: usize, to: usize) -> anyhow::Result<pb::ConversationId> {
-        let user = |index: usize| UserId::new(self.accounts[index % self.accounts.len()].user_id);
-        user(from)
-            .zip(user(to))
-            .and_then(|(from, to)| ConversationId::direct(from, to))
+    /// The same with groups, which seats' talks name by number.
+    #[must_use]
+    pub fn with_groups(self, groups: Vec<GroupId>) -> Self {
+        Self { groups, ..self }
+    }
+
+    fn conversation(&self, talk: Talk) -> anyhow::Result<pb::ConversationId> {
+        let user = |index: usize| self.accounts.get(index).and_then(|who| UserId::new(who.user_id));
+        let conversation = match talk {
+            Talk::Direct { me, with } => {
+                user(me).zip(user(with)).and_then(|(me, with)| ConversationId::direct(me, with))
+            }
+            Talk::Group { group } => self.groups.get(group).copied().map(ConversationId::Group),
+        };
+        conversation
             .map(ConversationId::to_wire)
-            .context("two accounts of the roster are the same user")
+            .with_context(|| format!("the roster has nobody, or the same user twice, for {talk:?}"))
     }
 }
 
 impl Driver for HongyanDriver {
     type Link = HongyanLink;
 
-    fn open(&self, index: usize) -> anyhow::Result<(TcpStream, HongyanLink)> {
-        let account = &self.accounts[index];
-        let mut wire = Wire::connect(self.addr)?;
+    fn open(&self, index: usize, seat: &Seat) -> anyhow::Result<(Stream, HongyanLink)> {
+        let account = self.accounts.get(seat.user).context("the roster is too short")?;
+        let mut wire = Wire::connect(&self.endpoint, index)?;
         let welcome = wire.greet(&account.device_id, account.access_token.clone())?;
         welcome.session.with_context(|| format!("no session for {}", account.name))?;
-        let before = index + self.accounts.len() - 1;
+        let talks =
+            seat.talks.iter().map(|talk| self.conversation(*talk)).collect::<Result<_, _>>()?;
         let text = TextForm::new(self.plan.bytes, self.plan.seed);
-        let to_next = self.conversation(index, index + 1)?;
-        let link = HongyanLink {
-            form: SendForm::new(to_next, self.plan.level, &text, self.plan.window),
-            from_previous: self.conversation(before, index)?,
-            decoder: FrameDecoder::new(limits::FRAME_BYTES_MAX),
-        };
-        Ok((wire.into_stream(), link))
+        let tail = SendTail::new(self.plan.level, &text, self.plan.window);
+        Ok((wire.into_stream(), HongyanLink::new(talks, seat, tail)))
     }
 }
 
 /// One session's bytes.
 #[derive(Debug)]
 pub struct HongyanLink {
-    form: SendForm,
-    from_previous: pb::ConversationId,
+    talks: Vec<pb::ConversationId>,
+    /// By slot; none where nothing is sent.
+    forms: Vec<Option<SendForm>>,
+    tail: Arc<SendTail>,
     decoder: FrameDecoder,
 }
 
+impl HongyanLink {
+    fn new(talks: Vec<pb::ConversationId>, seat: &Seat, tail: Arc<SendTail>) -> Self {
+        let mut forms: Vec<Option<SendForm>> = talks.iter().map(|_| None).collect();
+        for lane in &seat.sends {
+            forms[lane.slot] = Some(SendForm::new(talks[lane.slot], &tail));
+        }
+        Self { talks, forms, tail, decoder: FrameDecoder::new(limits::FRAME_BYTES_MAX) }
+    }
+}
+
 impl Link for HongyanLink {
-    fn encode_send(&mut self, tag: Tag, stamp: &Stamp, out: &mut BytesMut) {
-        self.form.encode(tag, stamp, out);
+    fn encode_send(&mut self, slot: usize, tag: Tag, stamp: &Stamp, out: &mut BytesMut) {
+        if let Some(form) = &self.forms[slot] {
+            form.encode(tag, stamp, out);
+        }
     }
 
-    fn encode_receipt(&mut self, seq: u64, out: &mut BytesMut) {
+    fn encode_receipt(&mut self, slot: usize, seq: u64, out: &mut BytesMut) {
         let receipt = pb::MoveCursor {
-            conversation: Some(self.from_previous),
+            conversation: Some(self.talks[slot]),
             delivered_seq: seq,
             read_seq: 0,
         };
         frame::encode_message(Opcode::MoveCursor, 0, &receipt, out);
     }
 
-    fn parse<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<(usize, Event<'a>)>, LinkError> {
+    fn parse<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Option<(usize, Event<'a>)>, LinkError> {
         let Some(frame) = FrameView::peek(&self.decoder, bytes)? else {
             return Ok(None);
         };
         let answered =
-            || self.form.tag_of(frame.request).ok_or(LinkError::Unexpected("an answer to nothing"));
+            || self.tail.tag_of(frame.request).ok_or(LinkError::Unexpected("an answer to nothing"));
         let event = match frame.opcode {
             SEND => Event::Acked { tag: answered()?, seq: number(frame.payload, 2) },
             MESSAGE => delivered(frame.payload)?,
@@ -141,17 +166,15 @@ mod tests {
     use super::*;
 
     fn link() -> HongyanLink {
-        let text = TextForm::new(64, 1);
-        HongyanLink {
-            form: SendForm::new(
-                pb::ConversationId::default(),
-                crate::plan::Level::Durable,
-                &text,
-                4,
-            ),
-            from_previous: pb::ConversationId::default(),
-            decoder: FrameDecoder::new(limits::FRAME_BYTES_MAX),
-        }
+        let tail = SendTail::new(crate::plan::Level::Durable, &TextForm::new(64, 1), 4);
+        let seat = Seat {
+            user: 0,
+            role: crate::engine::topology::Role::Both,
+            talks: Vec::new(),
+            sends: Vec::new(),
+            hears: Vec::new(),
+        };
+        HongyanLink::new(Vec::new(), &seat, tail)
     }
 
     #[test]
@@ -176,8 +199,9 @@ mod tests {
             (Frame::HEARTBEAT, Event::Other),
         ] {
             let bytes = frame.to_delimited();
-            assert_eq!(link().parse(&bytes), Ok(Some((bytes.len(), event))));
-            assert_eq!(link().parse(&bytes[..bytes.len() - 1]), Ok(None));
+            let mut link = link();
+            assert_eq!(link.parse(&bytes), Ok(Some((bytes.len(), event))));
+            assert_eq!(link.parse(&bytes[..bytes.len() - 1]), Ok(None));
         }
     }
 

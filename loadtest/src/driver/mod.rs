@@ -5,11 +5,11 @@
 //! one schedule and one ledger serve every server, and what differs between two servers in a
 //! comparison is their bytes.
 
-use std::net::TcpStream;
-
 use bytes::BytesMut;
 
-use crate::payload::Stamp;
+use crate::engine::payload::Stamp;
+use crate::engine::topology::Seat;
+use crate::stream::Stream;
 
 pub mod hongyan;
 pub mod null;
@@ -26,7 +26,7 @@ pub enum Event<'a> {
     Acked {
         /// Which send.
         tag: Tag,
-        /// Its place in the conversation.
+        /// Its place in the conversation; zero when the server numbers nothing.
         seq: u64,
     },
     /// The server ends the connection.
@@ -36,7 +36,7 @@ pub enum Event<'a> {
     },
     /// A message arrived.
     Delivered {
-        /// Its place in the conversation.
+        /// Its place in the conversation; zero when the server numbers nothing.
         seq: u64,
         /// What was written into it.
         text: &'a [u8],
@@ -60,6 +60,9 @@ pub enum LinkError {
     /// Not a frame.
     #[error("the server sent bytes that are no frame: {0}")]
     Frame(#[from] hongyan_protocol::WireError),
+    /// Not what the codec of another protocol reads.
+    #[error("the server sent bytes that are not its protocol: {0}")]
+    Foreign(String),
     /// A frame, but not one that makes sense here.
     #[error("the server sent {0}")]
     Unexpected(&'static str),
@@ -67,18 +70,24 @@ pub enum LinkError {
 
 /// One connection's bytes.
 pub trait Link: Send + 'static {
-    /// Appends a send of the next message to `out`. `tag` is not in use.
-    fn encode_send(&mut self, tag: Tag, stamp: &Stamp, out: &mut BytesMut);
+    /// Appends a send of the next message into talk `slot` of the seat to `out`. `tag` is not in
+    /// use.
+    fn encode_send(&mut self, slot: usize, tag: Tag, stamp: &Stamp, out: &mut BytesMut);
 
-    /// Appends the word that everything up to `seq` was delivered to `out`.
-    fn encode_receipt(&mut self, seq: u64, out: &mut BytesMut);
+    /// Appends the word that everything delivered so far in talk `slot` has arrived, up to `seq`
+    /// where the server numbers messages, to `out`.
+    fn encode_receipt(&mut self, slot: usize, seq: u64, out: &mut BytesMut);
 
     /// Takes one event off the front of `bytes` and says how many it took; `Ok(None)` asks for
     /// more bytes.
     ///
     /// # Errors
     /// [`LinkError`]: nothing more can be read from this connection.
-    fn parse<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<(usize, Event<'a>)>, LinkError>;
+    fn parse<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Option<(usize, Event<'a>)>, LinkError>;
+
+    /// Appends bytes that the protocol wants without being asked by the run, such as a request for
+    /// more or the answer to a ping, to `out`. Called after what was read has been parsed.
+    fn encode_upkeep(&mut self, _out: &mut BytesMut) {}
 }
 
 /// Opens connections to one kind of server.
@@ -86,10 +95,24 @@ pub trait Driver {
     /// Its connections' bytes.
     type Link: Link;
 
-    /// Connects, logs in, and makes the connection ready for sends to connection `index + 1` of
-    /// the ring. Blocks, for a bounded time. The stream comes back in blocking mode.
+    /// True when sending and hearing need two connections each, as where a blocking read holds
+    /// up what comes after it.
+    fn splits(&self) -> bool {
+        false
+    }
+
+    /// Makes what the run needs once: streams, queues, topics. Blocks, for a bounded time.
     ///
     /// # Errors
     /// Says what the server answered; the run cannot begin then.
-    fn open(&self, index: usize) -> anyhow::Result<(TcpStream, Self::Link)>;
+    fn prepare(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Connects, logs in, and makes the `index`th connection ready for the talks of its seat.
+    /// Blocks, for a bounded time. The stream comes back in blocking mode.
+    ///
+    /// # Errors
+    /// Says what the server answered; the run cannot begin then.
+    fn open(&self, index: usize, seat: &Seat) -> anyhow::Result<(Stream, Self::Link)>;
 }

@@ -2,45 +2,39 @@
 //! with; see [`null_relay`](crate::null_relay).
 
 use std::collections::VecDeque;
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
-use anyhow::Context;
 use bytes::BytesMut;
 use hongyan_protocol::{ConversationId, FrameDecoder, Opcode, UserId, frame, limits, pb};
 
-use crate::driver::send_form::SendForm;
+use crate::driver::send_form::{SendForm, SendTail};
 use crate::driver::{Driver, Event, Link, LinkError, Tag};
+use crate::engine::payload::{Stamp, TextForm};
+use crate::engine::topology::Seat;
 use crate::null_relay::SHORT_FRAME_BYTES;
-use crate::payload::{Stamp, TextForm};
 use crate::plan::Plan;
+use crate::stream::{Endpoint, Stream};
 use crate::wire::{FrameView, bytes_field};
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Opens connections to a null relay.
 #[derive(Debug)]
 pub struct NullDriver {
-    addr: SocketAddr,
+    endpoint: Endpoint,
     plan: Plan,
 }
 
 impl NullDriver {
-    /// For the relay at `addr`.
+    /// For the relay at `endpoint`.
     #[must_use]
-    pub const fn new(addr: SocketAddr, plan: Plan) -> Self {
-        Self { addr, plan }
+    pub const fn new(endpoint: Endpoint, plan: Plan) -> Self {
+        Self { endpoint, plan }
     }
 }
 
 impl Driver for NullDriver {
     type Link = NullLink;
 
-    fn open(&self, index: usize) -> anyhow::Result<(TcpStream, NullLink)> {
-        let stream = TcpStream::connect_timeout(&self.addr, CONNECT_TIMEOUT)
-            .with_context(|| format!("connecting to {}", self.addr))?;
-        stream.set_nodelay(true)?;
-        Ok((stream, NullLink::new(index, &self.plan)))
+    fn open(&self, index: usize, seat: &Seat) -> anyhow::Result<(Stream, NullLink)> {
+        Ok((self.endpoint.open(index)?, NullLink::new(seat.user, &self.plan)))
     }
 }
 
@@ -65,8 +59,9 @@ impl NullLink {
             .map(ConversationId::to_wire)
             .unwrap_or_default();
         let text = TextForm::new(plan.bytes, plan.seed);
+        let tail = SendTail::new(plan.level, &text, plan.window);
         Self {
-            form: SendForm::new(conversation, plan.level, &text, plan.window),
+            form: SendForm::new(conversation, &tail),
             conversation,
             decoder: FrameDecoder::new(limits::FRAME_BYTES_MAX),
             waiting: VecDeque::with_capacity(plan.window),
@@ -77,12 +72,12 @@ impl NullLink {
 }
 
 impl Link for NullLink {
-    fn encode_send(&mut self, tag: Tag, stamp: &Stamp, out: &mut BytesMut) {
+    fn encode_send(&mut self, _slot: usize, tag: Tag, stamp: &Stamp, out: &mut BytesMut) {
         self.waiting.push_back(tag);
         self.form.encode(tag, stamp, out);
     }
 
-    fn encode_receipt(&mut self, seq: u64, out: &mut BytesMut) {
+    fn encode_receipt(&mut self, _slot: usize, seq: u64, out: &mut BytesMut) {
         let receipt = pb::MoveCursor {
             conversation: Some(self.conversation),
             delivered_seq: seq,
@@ -91,7 +86,7 @@ impl Link for NullLink {
         frame::encode_message(Opcode::MoveCursor, 0, &receipt, out);
     }
 
-    fn parse<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<(usize, Event<'a>)>, LinkError> {
+    fn parse<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Option<(usize, Event<'a>)>, LinkError> {
         let Some(frame) = FrameView::peek(&self.decoder, bytes)? else {
             return Ok(None);
         };

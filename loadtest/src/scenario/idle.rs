@@ -7,7 +7,6 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,9 +14,11 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::driver::Driver;
+use crate::engine::topology::{Role, Seat};
 use crate::probe::{Machine, ProcessSample};
 use crate::report::{EXIT_FAILED, EXIT_OK};
 use crate::scenario::Watch;
+use crate::stream::Stream;
 
 /// Steps that a slope is fitted through, at most.
 pub const STEPS_MAX: usize = 100;
@@ -93,7 +94,7 @@ pub fn run<D: Driver>(driver: &D, plan: &IdlePlan, watch: &Watch) -> anyhow::Res
         bail!("steps must be 2 to {STEPS_MAX} and no more than connections");
     }
     let pid = watch.server_pid.context("--server-pid is needed to look at the server's memory")?;
-    let mut sessions: Vec<TcpStream> = Vec::with_capacity(plan.connections);
+    let mut sessions: Vec<Stream> = Vec::with_capacity(plan.connections);
     let mut steps = vec![settled_step(pid, 0)?];
     let base_cores = base_cpu_cores(pid)?;
     let mut opening = Duration::ZERO;
@@ -102,10 +103,10 @@ pub fn run<D: Driver>(driver: &D, plan: &IdlePlan, watch: &Watch) -> anyhow::Res
         let began = Instant::now();
         while sessions.len() < wanted {
             let index = sessions.len();
-            let (stream, _link) =
-                driver.open(index).with_context(|| format!("opening session {index}"))?;
-            stream.set_nonblocking(true)?;
-            sessions.push(stream);
+            let (stream, _link) = driver
+                .open(index, &silent(index))
+                .with_context(|| format!("opening session {index}"))?;
+            sessions.push(stream.into_nonblocking()?);
         }
         opening += began.elapsed();
         let now = settled_step(pid, wanted)?;
@@ -129,6 +130,11 @@ pub fn run<D: Driver>(driver: &D, plan: &IdlePlan, watch: &Watch) -> anyhow::Res
         opening_s: opening.as_secs_f64(),
         exit_code: if closed == 0 { EXIT_OK } else { EXIT_FAILED },
     })
+}
+
+/// A seat that sends and hears nothing.
+const fn silent(user: usize) -> Seat {
+    Seat { user, role: Role::Both, talks: Vec::new(), sends: Vec::new(), hears: Vec::new() }
 }
 
 /// Waits until the server's memory stays where it is, for a bounded time.
@@ -159,11 +165,7 @@ fn step(pid: u32, connections: usize) -> anyhow::Result<IdleStep> {
 
 /// Sends each session's heartbeat in its turn; gives the server's CPU time, the seconds, and how
 /// many sessions ended.
-fn hold(
-    sessions: &mut [TcpStream],
-    plan: &IdlePlan,
-    pid: u32,
-) -> anyhow::Result<(u64, f64, usize)> {
+fn hold(sessions: &mut [Stream], plan: &IdlePlan, pid: u32) -> anyhow::Result<(u64, f64, usize)> {
     let before = ProcessSample::of(pid)?;
     let began = Instant::now();
     let length = Duration::from_secs(plan.hold_s.max(1));
@@ -188,12 +190,12 @@ fn hold(
     Ok((after.cpu_us.saturating_sub(before.cpu_us), held_s, closed))
 }
 
-fn beat(session: &mut TcpStream) -> bool {
+fn beat(session: &mut Stream) -> bool {
     is_open(session) && session.write_all(HEARTBEAT).is_ok()
 }
 
 /// Empties what arrived; false when the server has ended the session.
-fn is_open(session: &mut TcpStream) -> bool {
+fn is_open(session: &mut Stream) -> bool {
     let mut scratch = [0; 256];
     loop {
         match session.read(&mut scratch) {

@@ -11,6 +11,7 @@ use hongyan_loadtest::null_relay::NullRelay;
 use hongyan_loadtest::plan::{Pace, Plan, Stop};
 use hongyan_loadtest::report::{EXIT_FAILED, RunReport};
 use hongyan_loadtest::scenario::{Watch, direct};
+use hongyan_loadtest::stream::Endpoint;
 
 struct Relay {
     addr: SocketAddr,
@@ -42,7 +43,7 @@ fn small(messages: u64) -> Plan {
 }
 
 fn run(addr: SocketAddr, plan: &Plan) -> RunReport {
-    let driver = NullDriver::new(addr, plan.clone());
+    let driver = NullDriver::new(Endpoint::tcp(addr), plan.clone());
     let watch = Watch { quiet: true, ..Watch::default() };
     direct::run(&driver, ("direct", "null relay"), plan, &watch).unwrap()
 }

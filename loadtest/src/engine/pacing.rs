@@ -20,48 +20,51 @@ pub const WAKE_SPACING_NS: u64 = 100_000;
 pub struct Schedule {
     start_ns: u64,
     interval_ns: f64,
-    order: Vec<usize>,
+    turns: Vec<(usize, usize)>,
     next: u64,
 }
 
 impl Schedule {
-    /// The share of one worker that has `connections` of `all` connections; `None` in the closed
-    /// loop. `start_ns` is the run's first moment.
+    /// The share of one worker that has `turns` (connection and lane) of `all` streams; `None` in
+    /// the closed loop. `start_ns` is the run's first moment.
     #[must_use]
     pub fn new(
         pace: Pace,
         start_ns: u64,
-        connections: usize,
+        turns: Vec<(usize, usize)>,
         all: usize,
         seed: u64,
     ) -> Option<Self> {
         let Pace::OpenLoop { per_second } = pace else {
             return None;
         };
-        let share = per_second * connections as f64 / all as f64;
-        let interval_ns = 1e9 / share;
+        let share = per_second * turns.len() as f64 / all.max(1) as f64;
+        // A worker without a stream has a schedule all the same: one that never comes due.
+        let interval_ns = if turns.is_empty() { f64::MAX } else { 1e9 / share };
         let phase = (mix64(seed) >> 11) as f64 / (1_u64 << 53) as f64;
-        let mut order: Vec<usize> = (0..connections).collect();
-        order.sort_by_key(|index| mix64(seed ^ mix64(*index as u64 + 1)));
-        let start_ns = start_ns + (interval_ns * phase) as u64;
-        Some(Self { start_ns, interval_ns, order, next: 0 })
+        let start_ns = start_ns.saturating_add((interval_ns * phase) as u64);
+        Some(Self { start_ns, interval_ns, turns, next: 0 })
     }
 
     /// When the next message is due, in nanoseconds of the run's clock.
     #[must_use]
     pub fn next_due_ns(&self) -> u64 {
+        if self.turns.is_empty() {
+            return u64::MAX;
+        }
         self.start_ns.saturating_add((self.next as f64 * self.interval_ns) as u64)
     }
 
-    /// Takes the next message if it is due: the worker's connection and the planned moment.
-    pub fn take_due(&mut self, now_ns: u64) -> Option<(usize, u64)> {
+    /// Takes the next message if it is due: the worker's connection, the lane of its seat, and
+    /// the planned moment.
+    pub fn take_due(&mut self, now_ns: u64) -> Option<(usize, usize, u64)> {
         let due = self.next_due_ns();
-        if due > now_ns {
+        if due > now_ns || self.turns.is_empty() {
             return None;
         }
-        let connection = self.order[(self.next % self.order.len() as u64) as usize];
+        let (connection, lane) = self.turns[(self.next % self.turns.len() as u64) as usize];
         self.next += 1;
-        Some((connection, due))
+        Some((connection, lane, due))
     }
 }
 
@@ -137,15 +140,26 @@ mod tests {
         Pace::OpenLoop { per_second }
     }
 
+    fn turns(streams: usize) -> Vec<(usize, usize)> {
+        (0..streams).map(|connection| (connection, 0)).collect()
+    }
+
+    #[test]
+    fn a_worker_without_streams_is_never_due() {
+        let mut schedule = Schedule::new(open(1_000.0), 0, Vec::new(), 5, 3).unwrap();
+        assert_eq!(schedule.take_due(u64::MAX), None);
+        assert_eq!(schedule.next_due_ns(), u64::MAX);
+    }
+
     #[test]
     fn the_closed_loop_has_no_schedule() {
-        assert!(Schedule::new(Pace::ClosedLoop, 0, 4, 4, 1).is_none());
+        assert!(Schedule::new(Pace::ClosedLoop, 0, turns(4), 4, 1).is_none());
     }
 
     #[test]
     fn the_offer_does_not_depend_on_when_it_is_asked() {
-        let mut prompt = Schedule::new(open(1_000.0), 500, 4, 8, 1).unwrap();
-        let mut late = Schedule::new(open(1_000.0), 500, 4, 8, 1).unwrap();
+        let mut prompt = Schedule::new(open(1_000.0), 500, turns(4), 8, 1).unwrap();
+        let mut late = Schedule::new(open(1_000.0), 500, turns(4), 8, 1).unwrap();
         let mut taken = Vec::new();
         for now in (0..=1_000_000_000).step_by(1_000_000) {
             taken.extend(std::iter::from_fn(|| prompt.take_due(now)));
@@ -157,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_connection_gets_its_turn() {
-        let mut schedule = Schedule::new(open(100.0), 0, 5, 5, 3).unwrap();
+        let mut schedule = Schedule::new(open(100.0), 0, turns(5), 5, 3).unwrap();
         let mut round: Vec<usize> =
             (0..5).map(|_| schedule.take_due(u64::MAX).unwrap().0).collect();
         round.sort_unstable();

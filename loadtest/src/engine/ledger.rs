@@ -1,13 +1,15 @@
 //! What was sent, acknowledged and received by each pair, and whether it is what was promised.
 //!
-//! Owns the proof, not the statistics: every message from the first on, warm-up included. A
-//! sender's [`Outbound`] and its receiver's [`Inbound`] may live on different threads; they meet
-//! in [`Findings::of_pair`] once the run is over.
+//! Owns the proof, not the statistics: every message from the first on, warm-up included. A pair
+//! is a stream and one seat that hears it. A sender's [`Outbound`] and its receiver's [`Inbound`]
+//! may live on different threads; they meet in [`Findings::of_pair`] once the run is over. The
+//! order of a conversation, in which several streams may meet, is an [`Order`] of its receiver.
 //!
 //! # Invariants
 //! - Memory is bounded: at most [`HELD_MAX`] exceptional counters are remembered per pair; what
 //!   goes beyond is counted and makes the run fail all the same.
 //! - A lost message is one that was acknowledged and did not arrive.
+//! - A seq of zero says that the server numbers nothing; nothing is proven about seqs then.
 
 use std::collections::BTreeSet;
 
@@ -63,15 +65,51 @@ impl Outbound {
 pub struct Inbound {
     delivered: u64,
     next_counter: u64,
-    last_seq: u64,
     fingerprint: u64,
     missing: BTreeSet<u64>,
     overflow: u64,
     duplicates: u64,
     reordered: u64,
-    damaged: u64,
-    seq_breaks: u64,
     sheds: u64,
+}
+
+/// The seqs of one conversation as one receiver sees them pushed.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Order {
+    last_seq: u64,
+    breaks: u64,
+    sheds: u64,
+}
+
+impl Order {
+    /// The highest seq that arrived.
+    #[must_use]
+    pub const fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    /// A message arrived for the first time.
+    pub fn note(&mut self, seq: u64) {
+        if seq == 0 {
+            return;
+        }
+        if self.last_seq != 0 && seq != self.last_seq + 1 {
+            self.breaks += 1;
+        }
+        self.last_seq = self.last_seq.max(seq);
+    }
+
+    /// The server said that it dropped pushes to this receiver.
+    pub const fn note_shed(&mut self) {
+        self.sheds += 1;
+    }
+
+    /// What is wrong with it.
+    #[must_use]
+    pub fn findings(&self) -> Findings {
+        let seq_breaks = if self.sheds == 0 { self.breaks } else { 0 };
+        Findings { seq_breaks, ..Findings::default() }
+    }
 }
 
 impl Inbound {
@@ -79,12 +117,6 @@ impl Inbound {
     #[must_use]
     pub const fn delivered(&self) -> u64 {
         self.delivered
-    }
-
-    /// The highest seq that arrived.
-    #[must_use]
-    pub const fn last_seq(&self) -> u64 {
-        self.last_seq
     }
 
     /// A message of this pair arrived. True when it is the first time.
@@ -104,18 +136,9 @@ impl Inbound {
             self.duplicates += 1;
             return false;
         }
-        if self.last_seq != 0 && seq != self.last_seq + 1 {
-            self.seq_breaks += 1;
-        }
-        self.last_seq = self.last_seq.max(seq);
         self.delivered += 1;
         self.fingerprint = self.fingerprint.wrapping_add(print_of(counter, seq));
         true
-    }
-
-    /// A message arrived whose bytes are not what was sent, or which belongs to somebody else.
-    pub const fn note_damaged(&mut self) {
-        self.damaged += 1;
     }
 
     /// The server said that it dropped pushes to this receiver, who must catch up.
@@ -136,7 +159,7 @@ pub struct Findings {
     pub duplicates: u64,
     /// Arrived after a message that was sent later.
     pub reordered: u64,
-    /// Arrived with other bytes than were sent.
+    /// Arrived with other bytes than were sent, or at a seat that does not hear the stream.
     pub damaged: u64,
     /// Steps in a receiver's seqs that were not one.
     pub seq_breaks: u64,
@@ -160,10 +183,8 @@ impl Findings {
             shed,
             duplicates: to.duplicates,
             reordered: to.reordered,
-            damaged: to.damaged,
-            seq_breaks: if to.sheds == 0 { to.seq_breaks } else { 0 },
             seq_disagreements: u64::from(complete && from.fingerprint != to.fingerprint),
-            unanswered: 0,
+            ..Self::default()
         }
     }
 
@@ -193,7 +214,7 @@ impl Findings {
 }
 
 const fn print_of(counter: u64, seq: u64) -> u64 {
-    mix64(counter ^ mix64(seq))
+    if seq == 0 { 0 } else { mix64(counter ^ mix64(seq)) }
 }
 
 fn hold(held: &mut BTreeSet<u64>, overflow: &mut u64, counter: u64) {
@@ -249,8 +270,25 @@ mod tests {
     #[test]
     fn other_seqs_than_the_acks_named_are_noticed() {
         let findings = judge(2, &[(0, 5), (1, 6)]);
-        assert_eq!((findings.seq_disagreements, findings.seq_breaks), (1, 0));
-        assert_eq!(judge(2, &[(0, 1), (1, 3)]).seq_breaks, 1);
+        assert_eq!(findings.seq_disagreements, 1);
+        assert_eq!(judge(2, &[(0, 0), (1, 0)]).seq_disagreements, 1);
+    }
+
+    #[test]
+    fn seqs_of_a_conversation_rise_by_one() {
+        let breaks = |seqs: &[u64]| {
+            let mut order = Order::default();
+            seqs.iter().for_each(|seq| order.note(*seq));
+            order.findings().seq_breaks
+        };
+        assert_eq!(breaks(&[7, 8, 9]), 0);
+        assert_eq!(breaks(&[7, 9, 10]), 1);
+        assert_eq!(breaks(&[0, 0, 0]), 0);
+        let mut shed = Order::default();
+        shed.note(1);
+        shed.note_shed();
+        shed.note(5);
+        assert_eq!((shed.findings().seq_breaks, shed.last_seq()), (0, 5));
     }
 
     #[test]

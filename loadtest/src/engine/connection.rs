@@ -1,20 +1,21 @@
 //! One connection of a run: its socket, its window of sends, and what it has seen.
 //!
-//! Owns the bytes both ways and both halves of the ledger that end here. Knows no schedule: the
-//! worker says when to send.
+//! Owns the bytes both ways and the ends of all streams that begin or end here. Knows no schedule:
+//! the worker says when to send.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use bytes::{Buf, BytesMut};
-use mio::net::TcpStream;
 
 use crate::clock::RunClock;
 use crate::driver::{Event, Link, LinkError, Tag};
-use crate::ledger::{Inbound, Outbound};
-use crate::payload::{Stamp, TextForm};
+use crate::engine::ledger::{Findings, Inbound, Order, Outbound};
+use crate::engine::payload::{Stamp, TextForm};
+use crate::engine::topology::{Lane, Seat};
+use crate::engine::worker::Tally;
 use crate::plan::Receipts;
-use crate::worker::Tally;
+use crate::stream::Stream;
 
 /// Planned sends that wait for room in the window, per connection; what comes on top is not sent
 /// and is reported as load that could not be offered.
@@ -35,50 +36,83 @@ pub(crate) enum Broken {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Flight {
+    lane: usize,
     counter: u64,
     planned_ns: u64,
+    sent_ns: u64,
+}
+
+/// A stream that is sent here.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) lane: Lane,
+    pub(crate) outbound: Outbound,
+}
+
+/// A stream that is heard here.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    pub(crate) lane: Lane,
+    pub(crate) inbound: Inbound,
+}
+
+/// A conversation as it is seen here.
+#[derive(Debug, Default)]
+struct Slot {
+    order: Order,
+    receipt_due: bool,
+}
+
+/// How a run's connections behave.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manners {
+    /// Number of the run.
+    pub(crate) run: u32,
+    /// Sends without an answer, at most.
+    pub(crate) window: usize,
+    /// Messages that each stream sends, at most.
+    pub(crate) quota: u64,
+    /// When receipts are sent.
+    pub(crate) receipts: Receipts,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Connection<L> {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     link: L,
     out: BytesMut,
     partial: Vec<u8>,
     free: Vec<Tag>,
     flights: Vec<Option<Flight>>,
-    backlog: VecDeque<u64>,
-    pub(crate) outbound: Outbound,
-    pub(crate) inbound: Inbound,
-    run: u32,
-    index: u32,
-    from: u32,
-    quota: u64,
-    receipts: Receipts,
-    receipt_due: bool,
+    backlog: VecDeque<(usize, u64)>,
+    pub(crate) sends: Vec<Sent>,
+    /// In the order of streams.
+    pub(crate) hears: Vec<Heard>,
+    slots: Vec<Slot>,
+    due: Vec<usize>,
+    next_lane: usize,
+    damaged: u64,
+    manners: Manners,
     /// In the worker's list of connections to flush.
     pub(crate) dirty: bool,
     pub(crate) broken: Option<Broken>,
 }
 
-/// Who a connection is in its ring.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
-    pub(crate) run: u32,
-    pub(crate) index: usize,
-    pub(crate) ring: usize,
-}
-
 impl<L: Link> Connection<L> {
-    pub(crate) fn new(
-        stream: TcpStream,
-        link: L,
-        place: Place,
-        window: usize,
-        quota: u64,
-        receipts: Receipts,
-    ) -> Self {
+    /// The connection of `seat`, over a stream that does not block.
+    pub(crate) fn new(stream: Stream, link: L, seat: &Seat, manners: Manners) -> Self {
+        let sends: Vec<Sent> = seat
+            .sends
+            .iter()
+            .map(|lane| Sent { lane: *lane, outbound: Outbound::default() })
+            .collect();
+        let hears = seat
+            .hears
+            .iter()
+            .map(|lane| Heard { lane: *lane, inbound: Inbound::default() })
+            .collect();
+        let window = if sends.is_empty() { 0 } else { manners.window };
         Self {
             stream,
             link,
@@ -87,14 +121,13 @@ impl<L: Link> Connection<L> {
             free: (0..window as Tag).rev().collect(),
             flights: vec![None; window],
             backlog: VecDeque::new(),
-            outbound: Outbound::default(),
-            inbound: Inbound::default(),
-            run: place.run,
-            index: place.index as u32,
-            from: ((place.index + place.ring - 1) % place.ring) as u32,
-            quota,
-            receipts,
-            receipt_due: false,
+            sends,
+            hears,
+            slots: seat.talks.iter().map(|_| Slot::default()).collect(),
+            due: Vec::new(),
+            next_lane: 0,
+            damaged: 0,
+            manners,
             dirty: false,
             broken: None,
         }
@@ -110,45 +143,70 @@ impl<L: Link> Connection<L> {
         self.broken.is_some() || (self.in_flight() == 0 && self.backlog.is_empty())
     }
 
-    /// True when there is a quota.
-    pub(crate) fn is_limited(&self) -> bool {
-        self.quota != u64::MAX
-    }
-
-    /// True when the quota is used up.
+    /// True when every stream has a quota and has used it up.
     pub(crate) fn is_spent(&self) -> bool {
-        self.outbound.sent() >= self.quota
+        self.sends.iter().all(|sent| sent.outbound.sent() >= self.manners.quota)
     }
 
-    /// Queues a send when the window and the quota have room; false when they have not.
-    pub(crate) fn send(&mut self, planned_ns: u64) -> bool {
-        if self.broken.is_some() || self.is_spent() {
+    /// What is wrong with what this connection saw, pairs apart.
+    pub(crate) fn findings(&self) -> Findings {
+        let mut findings = Findings { damaged: self.damaged, ..Findings::default() };
+        for slot in &self.slots {
+            findings.add(&slot.order.findings());
+        }
+        findings
+    }
+
+    /// Queues a send of stream `lane` of this seat when the window and the quota have room; false
+    /// when they have not.
+    pub(crate) fn send(&mut self, lane: usize, planned_ns: u64, now_ns: u64) -> bool {
+        let Some(sent) = self.sends.get_mut(lane) else {
+            return false;
+        };
+        if self.broken.is_some() || sent.outbound.sent() >= self.manners.quota {
             return false;
         }
         let Some(tag) = self.free.pop() else {
             return false;
         };
-        let counter = self.outbound.next_counter();
-        self.flights[usize::from(tag)] = Some(Flight { counter, planned_ns });
-        let stamp = Stamp { run: self.run, sender: self.index, counter, planned_ns };
-        self.link.encode_send(tag, &stamp, &mut self.out);
+        let counter = sent.outbound.next_counter();
+        self.flights[usize::from(tag)] =
+            Some(Flight { lane, counter, planned_ns, sent_ns: now_ns });
+        let stamp = Stamp { run: self.manners.run, stream: sent.lane.stream, counter, planned_ns };
+        self.link.encode_send(sent.lane.slot, tag, &stamp, &mut self.out);
         true
     }
 
+    /// Queues a send of the stream whose turn it is, in the closed loop; false when nothing can
+    /// be sent.
+    pub(crate) fn send_next(&mut self, now_ns: u64) -> bool {
+        for _ in 0..self.sends.len() {
+            let lane = self.next_lane;
+            self.next_lane = (lane + 1) % self.sends.len();
+            if self.send(lane, now_ns, now_ns) {
+                return true;
+            }
+            if self.free.is_empty() {
+                return false;
+            }
+        }
+        false
+    }
+
     /// Keeps a planned send for when the window has room; false when too many wait.
-    pub(crate) fn postpone(&mut self, planned_ns: u64) -> bool {
+    pub(crate) fn postpone(&mut self, lane: usize, planned_ns: u64) -> bool {
         let room = self.broken.is_none() && self.backlog.len() < BACKLOG_MAX;
         if room {
-            self.backlog.push_back(planned_ns);
+            self.backlog.push_back((lane, planned_ns));
         }
         room
     }
 
     /// Sends what was postponed, as far as the window goes; says how many.
-    pub(crate) fn send_postponed(&mut self) -> u64 {
+    pub(crate) fn send_postponed(&mut self, now_ns: u64) -> u64 {
         let mut sent = 0;
-        while let Some(planned_ns) = self.backlog.front().copied() {
-            if !self.send(planned_ns) {
+        while let Some((lane, planned_ns)) = self.backlog.front().copied() {
+            if !self.send(lane, planned_ns, now_ns) {
                 break;
             }
             self.backlog.pop_front();
@@ -195,11 +253,17 @@ impl<L: Link> Connection<L> {
 
     /// Writes what is queued, with the receipt that is due before it.
     pub(crate) fn flush(&mut self) {
-        if std::mem::take(&mut self.receipt_due) {
-            self.link.encode_receipt(self.inbound.last_seq(), &mut self.out);
+        for slot in self.due.drain(..) {
+            self.slots[slot].receipt_due = false;
+            self.link.encode_receipt(slot, self.slots[slot].order.last_seq(), &mut self.out);
         }
-        while self.broken.is_none() && !self.out.is_empty() {
-            match self.stream.write(&self.out) {
+        while self.broken.is_none() && !(self.out.is_empty() && self.stream.is_flushed()) {
+            let written = if self.out.is_empty() {
+                self.stream.flush().map(|()| 0)
+            } else {
+                self.stream.write(&self.out)
+            };
+            match written {
                 Ok(count) if count == self.out.len() => self.out.clear(),
                 Ok(count) => self.out.advance(count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -211,7 +275,7 @@ impl<L: Link> Connection<L> {
 
     /// True when bytes wait for the socket.
     pub(crate) fn has_output(&self) -> bool {
-        self.receipt_due || !self.out.is_empty()
+        !self.due.is_empty() || !self.out.is_empty() || !self.stream.is_flushed()
     }
 
     /// Ends the connection's part in the run: what is still in flight was not acknowledged. Says
@@ -219,7 +283,7 @@ impl<L: Link> Connection<L> {
     pub(crate) fn finish(&mut self) -> u64 {
         let mut open = 0;
         for flight in self.flights.iter_mut().filter_map(Option::take) {
-            self.outbound.note_not_acked(flight.counter);
+            self.sends[flight.lane].outbound.note_not_acked(flight.counter);
             open += 1;
         }
         open
@@ -242,6 +306,7 @@ impl<L: Link> Connection<L> {
             partial.drain(..used);
         }
         self.partial = partial;
+        self.link.encode_upkeep(&mut self.out);
         Ok(())
     }
 
@@ -258,20 +323,26 @@ impl<L: Link> Connection<L> {
             match event {
                 Event::Acked { tag, seq } => {
                     let flight = self.land(tag)?;
-                    self.outbound.note_ack(flight.counter, seq);
-                    tally.note_ack(now_ns.saturating_sub(flight.planned_ns));
+                    let sent = &mut self.sends[flight.lane];
+                    sent.outbound.note_ack(flight.counter, seq);
+                    tally.note_ack(
+                        now_ns.saturating_sub(flight.planned_ns),
+                        now_ns.saturating_sub(flight.sent_ns),
+                        sent.lane.receivers,
+                    );
                 }
                 Event::Closing { code } => return Err(Broken::Goodbye(code)),
                 Event::Delivered { seq, text: sent } => {
-                    self.deliver(seq, text.read(sent), now_ns, tally);
+                    let stamp = text.read(sent);
+                    self.deliver(seq, stamp, now_ns, tally);
                 }
                 Event::Other => {}
                 Event::Refused { tag, code } => {
                     let flight = self.land(tag)?;
-                    self.outbound.note_not_acked(flight.counter);
+                    self.sends[flight.lane].outbound.note_not_acked(flight.counter);
                     tally.note_refusal(code);
                 }
-                Event::Shed => self.inbound.note_shed(),
+                Event::Shed => self.note_shed(),
             }
         }
         Ok(used)
@@ -287,27 +358,41 @@ impl<L: Link> Connection<L> {
         Ok(flight)
     }
 
+    /// Pushes were dropped: nothing says of which conversation.
+    fn note_shed(&mut self) {
+        self.hears.iter_mut().for_each(|heard| heard.inbound.note_shed());
+        self.slots.iter_mut().for_each(|slot| slot.order.note_shed());
+    }
+
     fn deliver(&mut self, seq: u64, stamp: Option<Stamp>, now_ns: u64, tally: &mut Tally) {
         let Some(stamp) = stamp else {
-            self.inbound.note_damaged();
+            self.damaged += 1;
             return;
         };
-        if stamp.run != self.run {
+        if stamp.run != self.manners.run {
             // A message of an earlier run that its receiver had not seen.
             return;
         }
-        if stamp.sender != self.from {
-            self.inbound.note_damaged();
+        let Ok(at) = self.hears.binary_search_by_key(&stamp.stream, |heard| heard.lane.stream)
+        else {
+            self.damaged += 1;
             return;
-        }
-        if self.inbound.note(stamp.counter, seq) {
+        };
+        let heard = &mut self.hears[at];
+        let slot = heard.lane.slot;
+        let state = &mut self.slots[slot];
+        if heard.inbound.note(stamp.counter, seq) {
+            state.order.note(seq);
             tally.note_delivery(now_ns.saturating_sub(stamp.planned_ns));
         }
-        match self.receipts {
-            Receipts::Batch => self.receipt_due = true,
+        match self.manners.receipts {
+            Receipts::Batch => {
+                if !std::mem::replace(&mut state.receipt_due, true) {
+                    self.due.push(slot);
+                }
+            }
             Receipts::Each => {
-                let seq = self.inbound.last_seq();
-                self.link.encode_receipt(seq, &mut self.out);
+                self.link.encode_receipt(slot, state.order.last_seq(), &mut self.out);
             }
             Receipts::None => {}
         }

@@ -20,14 +20,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::clock::RunClock;
-use crate::connection::Connection;
 use crate::driver::Link;
+use crate::engine::connection::Connection;
+use crate::engine::pacing::{Alarm, Schedule, WAKE_SPACING_NS};
+use crate::engine::payload::TextForm;
 use crate::histogram::{Recorder, nanoseconds};
-use crate::pacing::{Alarm, Schedule, WAKE_SPACING_NS};
-use crate::payload::TextForm;
 
 const ALARM: Token = Token(usize::MAX);
 const READ_BYTES: usize = 128 * 1024;
@@ -43,8 +44,10 @@ pub(crate) struct Progress {
     pub(crate) sent: AtomicU64,
     /// Sends acknowledged.
     pub(crate) acked: AtomicU64,
-    /// Messages that arrived.
+    /// Messages that arrived, at each receiver.
     pub(crate) delivered: AtomicU64,
+    /// Arrivals that the acknowledged sends promise.
+    pub(crate) promised: AtomicU64,
     /// Sends refused.
     pub(crate) refused: AtomicU64,
     /// Connections that ended early.
@@ -63,6 +66,7 @@ impl Default for Progress {
             sent: AtomicU64::new(0),
             acked: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
+            promised: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             broken: AtomicU64::new(0),
             quiet: AtomicU64::new(0),
@@ -78,16 +82,22 @@ pub(crate) struct Tally {
     sent: u64,
     acked: u64,
     delivered: u64,
+    promised: u64,
     refused: u64,
     ack_latency: Recorder,
+    service_latency: Recorder,
     e2e_latency: Recorder,
     refusals: BTreeMap<u32, u64>,
 }
 
 impl Tally {
-    pub(crate) fn note_ack(&mut self, latency_ns: u64) {
+    /// An ack came: so long after the planned send, so long after the real one, and so many
+    /// receivers are to hear the message.
+    pub(crate) fn note_ack(&mut self, latency_ns: u64, service_ns: u64, receivers: u32) {
         self.acked += 1;
+        self.promised += u64::from(receivers);
         self.ack_latency.record(latency_ns);
+        self.service_latency.record(service_ns);
     }
 
     pub(crate) fn note_delivery(&mut self, latency_ns: u64) {
@@ -121,6 +131,8 @@ pub(crate) struct WorkerParts<L> {
     pub(crate) progress: Arc<Progress>,
     /// Number of workers, this one included.
     pub(crate) workers: u64,
+    /// Every stream has a quota.
+    pub(crate) limited: bool,
 }
 
 /// What a worker leaves behind.
@@ -128,6 +140,7 @@ pub(crate) struct WorkerParts<L> {
 pub(crate) struct WorkerOutcome<L> {
     pub(crate) connections: Vec<Connection<L>>,
     pub(crate) ack_latency: Histogram<u64>,
+    pub(crate) service_latency: Histogram<u64>,
     pub(crate) e2e_latency: Histogram<u64>,
     pub(crate) lateness: Histogram<u64>,
     pub(crate) refusals: BTreeMap<u32, u64>,
@@ -168,7 +181,7 @@ enum Phase {
 /// # Errors
 /// The system gave no poll or no timer, or took one away.
 pub(crate) fn run<L: Link>(parts: WorkerParts<L>) -> io::Result<WorkerOutcome<L>> {
-    let limited = parts.connections.iter().any(Connection::is_limited);
+    let limited = parts.limited;
     let poll = Poll::new()?;
     let alarm = Alarm::new(poll.registry(), ALARM)?;
     let mut worker = Worker {
@@ -195,8 +208,9 @@ pub(crate) fn run<L: Link>(parts: WorkerParts<L>) -> io::Result<WorkerOutcome<L>
 impl<L: Link> Worker<L> {
     fn register(&mut self) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
-        for (index, connection) in self.parts.connections.iter_mut().enumerate() {
-            self.poll.registry().register(&mut connection.stream, Token(index), interest)?;
+        for (index, connection) in self.parts.connections.iter().enumerate() {
+            let fd = connection.stream.raw_fd();
+            self.poll.registry().register(&mut SourceFd(&fd), Token(index), interest)?;
         }
         Ok(())
     }
@@ -261,22 +275,22 @@ impl<L: Link> Worker<L> {
         let Some(mut schedule) = self.parts.schedule.take() else {
             for at in 0..self.dirty.len() {
                 let connection = &mut self.parts.connections[self.dirty[at]];
-                while connection.send(now_ns) {
+                while connection.send_next(now_ns) {
                     self.tally.sent += 1;
                 }
             }
             return;
         };
         for at in 0..self.dirty.len() {
-            self.tally.sent += self.parts.connections[self.dirty[at]].send_postponed();
+            self.tally.sent += self.parts.connections[self.dirty[at]].send_postponed(now_ns);
         }
-        while let Some((index, planned_ns)) = schedule.take_due(now_ns) {
+        while let Some((index, lane, planned_ns)) = schedule.take_due(now_ns) {
             let connection = &mut self.parts.connections[index];
-            if connection.send(planned_ns) {
+            if connection.send(lane, planned_ns, now_ns) {
                 self.tally.sent += 1;
                 self.lateness.record(now_ns - planned_ns);
                 self.touch(index);
-            } else if connection.postpone(planned_ns) {
+            } else if connection.postpone(lane, planned_ns) {
                 self.postponed += 1;
             } else {
                 self.not_offered += 1;
@@ -306,6 +320,7 @@ impl<L: Link> Worker<L> {
             (&progress.sent, &mut tally.sent),
             (&progress.acked, &mut tally.acked),
             (&progress.delivered, &mut tally.delivered),
+            (&progress.promised, &mut tally.promised),
             (&progress.refused, &mut tally.refused),
         ] {
             if *noted > 0 {
@@ -332,6 +347,7 @@ impl<L: Link> Worker<L> {
                 self.parts.progress.recent_ack.lock().unwrap_or_else(PoisonError::into_inner);
             self.tally.ack_latency.end_interval(measured, Some(&mut recent));
         }
+        self.tally.service_latency.end_interval(measured, None);
         self.tally.e2e_latency.end_interval(measured, None);
         self.lateness.end_interval(measured, None);
         self.interval_end_ns = now_ns + INTERVAL_NS;
@@ -348,7 +364,7 @@ impl<L: Link> Worker<L> {
         let settled = self.parts.connections.iter().all(Connection::is_settled);
         let everywhere = progress.quiet.load(Ordering::Relaxed) == self.parts.workers;
         let arrived =
-            progress.delivered.load(Ordering::Relaxed) >= progress.acked.load(Ordering::Relaxed);
+            progress.delivered.load(Ordering::Relaxed) >= progress.promised.load(Ordering::Relaxed);
         now_ns >= until_ns || (settled && everywhere && arrived)
     }
 
@@ -384,6 +400,7 @@ impl<L: Link> Worker<L> {
         WorkerOutcome {
             connections: self.parts.connections,
             ack_latency: self.tally.ack_latency.into_total(),
+            service_latency: self.tally.service_latency.into_total(),
             e2e_latency: self.tally.e2e_latency.into_total(),
             lateness: self.lateness.into_total(),
             refusals: self.tally.refusals,

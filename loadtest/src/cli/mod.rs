@@ -1,0 +1,264 @@
+//! The command line: from arguments and plan files to a plan, a driver and a scenario.
+//!
+//! Owns names and defaults of flags; knows nothing of how a scenario works.
+
+pub mod file;
+pub mod idle;
+pub mod load;
+pub mod target;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+use self::file::PlanFile;
+use self::idle::IdleFlags;
+use self::load::LoadFlags;
+use self::target::{DriverName, TargetArgs};
+use crate::driver::hongyan::HongyanDriver;
+use crate::driver::null::NullDriver;
+use crate::plan::{CONNECTIONS_MAX, Plan, Stop};
+use crate::report::{EXIT_OK, EXIT_USAGE, RunReport};
+use crate::roster;
+use crate::scenario::{direct, idle as idle_sessions};
+
+/// Load generator for Hongyan: what it carries, what it costs, and whether it kept its word.
+#[derive(Debug, Parser)]
+#[command(name = "hongyan-loadtest", version)]
+pub struct Cli {
+    /// What to run.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// See [`Cli`].
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// A ring of users, each writing to the next.
+    Direct(LoadArgs),
+    /// The same ring until a number of messages is stored (1000000 when not given), for timing a
+    /// restart.
+    Fill(LoadArgs),
+    /// Sessions that only send heartbeats: memory and CPU of each.
+    Idle(IdleArgs),
+    /// Carries out a plan file, whatever its scenario; flags of that scenario may follow.
+    Run(RunArgs),
+    /// Only makes the accounts of a users file, so that a later run starts at once.
+    Users(UsersArgs),
+}
+
+/// Target and load.
+#[derive(Debug, Args)]
+pub struct LoadArgs {
+    /// Load.
+    #[command(flatten)]
+    pub load: LoadFlags,
+    /// Target.
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// See [`Command::Idle`].
+#[derive(Debug, Args)]
+pub struct IdleArgs {
+    /// Sessions.
+    #[command(flatten)]
+    pub idle: IdleFlags,
+    /// Target.
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// See [`Command::Run`].
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The plan.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Flags of the plan's scenario.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FLAGS")]
+    pub flags: Vec<String>,
+}
+
+/// See [`Command::Users`].
+#[derive(Debug, Args)]
+pub struct UsersArgs {
+    /// Accounts.
+    #[arg(long, default_value_t = 200)]
+    pub count: usize,
+    /// Devices of each account, 1 to 32. More than one: all tokens come from the operator's
+    /// interface, found through --data, so that many sessions cost few password hashes.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=32))]
+    pub devices: u64,
+    /// Target.
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// Runs the program with the arguments of the process and gives its exit code: one of the `EXIT_`
+/// codes of [`report`](crate::report), or 1 with a message when a run could not begin.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way, too. A closed terminal changes nothing.
+            let _ = error.print();
+            let code = if error.use_stderr() { EXIT_USAGE } else { EXIT_OK };
+            return ExitCode::from(code);
+        }
+    };
+    match run(&cli.command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("hongyan-loadtest: {error:#}");
+            let usage = error.is::<crate::plan::PlanError>();
+            ExitCode::from(if usage { EXIT_USAGE } else { crate::report::EXIT_FAILED })
+        }
+    }
+}
+
+/// Runs one command and prints what it found.
+///
+/// # Errors
+/// The run could not begin, or its result could not be written.
+pub fn run(command: &Command) -> anyhow::Result<u8> {
+    match command {
+        Command::Direct(args) => direct_messages(args),
+        Command::Fill(args) => fill(args),
+        Command::Idle(args) => idle(args),
+        Command::Run(args) => run_file(args),
+        Command::Users(args) => users(args),
+    }
+}
+
+fn direct_messages(args: &LoadArgs) -> anyhow::Result<u8> {
+    let file = PlanFile::of(args.target.plan.as_deref(), "direct")?;
+    let plan = args.load.clone().over(file.load).plan(Plan::default());
+    let report = ring("direct", &plan, &args.target)?;
+    finish(&report, report.verdict.exit_code, args.target.json.as_deref())
+}
+
+fn fill(args: &LoadArgs) -> anyhow::Result<u8> {
+    let file = PlanFile::of(args.target.plan.as_deref(), "fill")?;
+    let defaults = Plan { stop: Stop::Messages { messages: 1_000_000 }, ..Plan::default() };
+    let plan = args.load.clone().over(file.load).plan(defaults);
+    let report = ring("fill", &plan, &args.target)?;
+    let code = finish(&report, report.verdict.exit_code, args.target.json.as_deref())?;
+    println!(
+        "{} messages are stored. To time a restart: end the server (TERM for a clean stop, KILL \
+         for recovery), start it again, and measure until it answers on {}.",
+        report.outcome.acked_in_all, args.target.addr
+    );
+    Ok(code)
+}
+
+fn ring(scenario: &str, plan: &Plan, target: &TargetArgs) -> anyhow::Result<RunReport> {
+    plan.check()?;
+    let watch = target.watch();
+    match target.driver {
+        DriverName::Hongyan => {
+            let driver = target.hongyan(plan, plan.connections)?;
+            direct::run(&driver, (scenario, "hongyan"), plan, &watch)
+        }
+        DriverName::Null => {
+            let driver = NullDriver::new(target.endpoint()?, plan.clone());
+            direct::run(&driver, (scenario, "null relay"), plan, &watch)
+        }
+    }
+}
+
+fn idle(args: &IdleArgs) -> anyhow::Result<u8> {
+    let file = PlanFile::of(args.target.plan.as_deref(), "idle")?;
+    let mut plan = args.idle.clone().over(file.idle).plan();
+    plan.connections = plan.connections.min(CONNECTIONS_MAX);
+    let watch = args.target.watch();
+    let form = Plan { connections: plan.connections, ..Plan::default() };
+    let endpoint = args.target.endpoint()?;
+    let report = match args.target.driver {
+        DriverName::Hongyan => {
+            let accounts = args.target.accounts(plan.connections)?;
+            idle_sessions::run(&HongyanDriver::new(endpoint, accounts, form), &plan, &watch)?
+        }
+        DriverName::Null => idle_sessions::run(&NullDriver::new(endpoint, form), &plan, &watch)?,
+    };
+    finish(&report, report.exit_code, args.target.json.as_deref())
+}
+
+/// Reads the scenario from the file, and begins anew as if it had been typed.
+fn run_file(args: &RunArgs) -> anyhow::Result<u8> {
+    let file = PlanFile::read(&args.file)?;
+    let mut line = vec!["hongyan-loadtest".into(), file.scenario.clone().into()];
+    line.extend(["--plan".into(), args.file.clone().into_os_string()]);
+    line.extend(args.flags.iter().map(Into::into));
+    match Cli::try_parse_from(line) {
+        Ok(Cli { command: Command::Run(_) }) => Ok(EXIT_USAGE),
+        Ok(cli) => run(&cli.command),
+        Err(error) => {
+            let _ = error.print();
+            Ok(if error.use_stderr() { EXIT_USAGE } else { EXIT_OK })
+        }
+    }
+}
+
+/// Makes accounts, and puts tokens of all their devices in the users file.
+fn users(args: &UsersArgs) -> anyhow::Result<u8> {
+    let mut users = args.target.accounts(args.count)?;
+    if args.devices > 1 {
+        let data = args.target.data.as_deref().context("--devices needs --data")?;
+        let file = args.target.users_file.as_deref().context("--devices needs --users-file")?;
+        let operator = roster::Operator::of_data(data)?;
+        users = roster::issue_devices(&operator, &users, args.devices as usize)
+            .context("issuing tokens")?;
+        roster::write_file(file, &users)?;
+    }
+    println!("{} accounts with {} devices each are ready", args.count, args.devices);
+    Ok(EXIT_OK)
+}
+
+fn finish<R: Serialize + std::fmt::Display>(
+    report: &R,
+    code: u8,
+    json: Option<&Path>,
+) -> anyhow::Result<u8> {
+    println!("{report}");
+    if let Some(path) = json {
+        let text = serde_json::to_string_pretty(report)?;
+        fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::plan::Level;
+
+    #[test]
+    fn flags_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn direct_takes_what_its_documentation_says() {
+        let line = "hongyan-loadtest direct --addr 127.0.0.1:5100 --connections 200 --window 64 \
+                    --bytes 128 --seconds 10 --warmup 3 --level durable --rate 5000";
+        let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
+        let Command::Direct(args) = cli.command else { panic!("not direct") };
+        assert_eq!((args.load.rate, args.load.level), (Some(5000.0), Some(Level::Durable)));
+    }
+
+    #[test]
+    fn a_plan_file_takes_flags_of_its_scenario() {
+        let line = "hongyan-loadtest run plan.toml --rate 5 --quiet";
+        let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
+        let Command::Run(args) = cli.command else { panic!("not run") };
+        assert_eq!(args.flags, ["--rate", "5", "--quiet"]);
+    }
+}

@@ -1,0 +1,144 @@
+//! From what the workers saw to what a report says: sums, latencies, costs, and the proof.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+
+use crate::driver::Link;
+use crate::engine::connection::Connection;
+use crate::engine::ledger::{Findings, Outbound};
+use crate::engine::observer::Sample;
+use crate::engine::topology::Topology;
+use crate::engine::worker::WorkerOutcome;
+use crate::histogram::{LatencySummary, merge, nanoseconds};
+use crate::plan::{Pace, Plan};
+use crate::report::{Costs, Outcome};
+
+pub(crate) fn conclude<L: Link>(
+    plan: &Plan,
+    topology: &Topology,
+    outcomes: Vec<WorkerOutcome<L>>,
+    from: &Sample,
+    to: &Sample,
+    whole_ns: u64,
+) -> Outcome {
+    let measured_s = (to.at_ns - from.at_ns) as f64 / 1e9;
+    let (acked, delivered) = (to.acked - from.acked, to.delivered - from.delivered);
+    let mut outcome = Outcome {
+        measured_s,
+        whole_s: whole_ns as f64 / 1e9,
+        acked,
+        delivered,
+        acked_per_s: acked as f64 / measured_s,
+        delivered_per_s: delivered as f64 / measured_s,
+        costs: costs_between(from, to, acked, measured_s),
+        ..Outcome::default()
+    };
+    let mut stages = Stages::default();
+    let mut seats: BTreeMap<usize, Connection<L>> = BTreeMap::new();
+    let threads = outcomes.len();
+    for (worker, part) in outcomes.into_iter().enumerate() {
+        stages.add(&part);
+        outcome.postponed += part.postponed;
+        outcome.not_offered += part.not_offered;
+        outcome.findings.unanswered += part.unanswered;
+        for (code, count) in part.refusals {
+            *outcome.refusals.entry(code).or_default() += count;
+        }
+        for (nth, connection) in part.connections.into_iter().enumerate() {
+            seats.insert(nth * threads + worker, connection);
+        }
+    }
+    judge(&seats, topology, &mut outcome);
+    stages.summarize(plan, &mut outcome);
+    outcome
+}
+
+/// The latencies of all workers.
+struct Stages {
+    ack: Histogram<u64>,
+    service: Histogram<u64>,
+    e2e: Histogram<u64>,
+    late: Histogram<u64>,
+}
+
+impl Default for Stages {
+    fn default() -> Self {
+        let [ack, service, e2e, late] = std::array::from_fn(|_| nanoseconds());
+        Self { ack, service, e2e, late }
+    }
+}
+
+impl Stages {
+    fn add<L>(&mut self, part: &WorkerOutcome<L>) {
+        for (into, from) in [
+            (&mut self.ack, &part.ack_latency),
+            (&mut self.service, &part.service_latency),
+            (&mut self.e2e, &part.e2e_latency),
+            (&mut self.late, &part.lateness),
+        ] {
+            merge(into, from);
+        }
+    }
+
+    fn summarize(&self, plan: &Plan, outcome: &mut Outcome) {
+        outcome.ack_latency = LatencySummary::of(&self.ack);
+        outcome.e2e_latency = LatencySummary::of(&self.e2e);
+        if matches!(plan.pace, Pace::OpenLoop { .. }) {
+            outcome.lateness = Some(LatencySummary::of(&self.late));
+        }
+    }
+}
+
+/// Holds what each seat heard against what was sent, stream by stream.
+fn judge<L: Link>(
+    seats: &BTreeMap<usize, Connection<L>>,
+    topology: &Topology,
+    outcome: &mut Outcome,
+) {
+    let mut sent: Vec<Option<&Outbound>> = vec![None; topology.streams()];
+    for (index, connection) in seats {
+        for stream in &connection.sends {
+            sent[stream.lane.stream as usize] = Some(&stream.outbound);
+            outcome.sent_in_all += stream.outbound.sent();
+            outcome.acked_in_all += stream.outbound.acked();
+        }
+        outcome.findings.add(&connection.findings());
+        if let Some(broken) = &connection.broken {
+            outcome.broken.push(format!("connection {index}: {broken}"));
+        }
+    }
+    for heard in seats.values().flat_map(|connection| &connection.hears) {
+        outcome.delivered_in_all += heard.inbound.delivered();
+        if let Some(outbound) = sent[heard.lane.stream as usize] {
+            outcome.findings.add(&Findings::of_pair(outbound, &heard.inbound));
+        }
+    }
+}
+
+fn costs_between(from: &Sample, to: &Sample, acked: u64, measured_s: f64) -> Costs {
+    let per_message = |amount: u64| amount as f64 / acked.max(1) as f64;
+    let server = from.server.zip(to.server);
+    let server_cpu_us = server.map(|(from, to)| to.cpu_us.saturating_sub(from.cpu_us));
+    let generator_us = to.generator.cpu_us.saturating_sub(from.generator.cpu_us);
+    let syncs = from.syncs.zip(to.syncs).map(|(from, to)| (to - from).max(0.0) as u64);
+    Costs {
+        server_cpu_us_per_message: server_cpu_us.map(per_message),
+        server_cpu_cores: server_cpu_us.map(|us| us as f64 / 1e6 / measured_s),
+        server_rss_bytes: to.server.map(|sample| sample.rss_bytes),
+        server_anon_bytes: to.server.map(|sample| sample.anon_bytes),
+        server_written_bytes_per_message: server
+            .and_then(|(from, to)| from.written_bytes.zip(to.written_bytes))
+            .map(|(from, to)| per_message(to.saturating_sub(from))),
+        disk_bytes_per_message: from
+            .disk_bytes
+            .zip(to.disk_bytes)
+            .map(|(from, to)| per_message(to.saturating_sub(from))),
+        syncs,
+        messages_per_sync: syncs
+            .filter(|syncs| *syncs > 0)
+            .map(|syncs| acked as f64 / syncs as f64),
+        generator_cpu_cores: generator_us as f64 / 1e6 / measured_s,
+        generator_cpu_us_per_message: per_message(generator_us),
+    }
+}

@@ -1,0 +1,248 @@
+//! Who talks to whom: the seats of a run, the streams that each sends, and those that it hears.
+//!
+//! ```text
+//! seat     one connection of the run, and whose it is
+//! talk     a conversation as one seat sees it; a seat numbers its talks from 0 (slots)
+//! stream   what one seat sends into one talk; numbered over the whole run, carried in each
+//!          message, so that a receiver knows what it hears
+//! ```
+//!
+//! Owns shapes only; a driver turns a talk into the conversation of its server.
+//!
+//! # Invariants
+//! - Each stream has exactly one sending seat, and `receivers` seats that hear it.
+//! - Slots of a lane are in range of the seat's talks.
+
+use hongyan_protocol::ids::mix64;
+
+/// A conversation as one seat sees it. Users are numbered from 0, as in the roster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Talk {
+    /// Between two users.
+    Direct {
+        /// The seat's user.
+        me: usize,
+        /// The other one.
+        with: usize,
+    },
+    /// A group that the scenario has made.
+    Group {
+        /// Its number in the scenario.
+        group: usize,
+    },
+}
+
+/// A stream at one of its ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lane {
+    /// Number of the stream in the run.
+    pub stream: u32,
+    /// Which of the seat's talks it is in.
+    pub slot: usize,
+    /// Seats that hear the stream.
+    pub receivers: u32,
+}
+
+/// What a connection does in a run. One connection does both unless its server's protocol cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Sends and hears.
+    Both,
+    /// Only hears.
+    Hears,
+    /// Only sends.
+    Sends,
+}
+
+/// One connection of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seat {
+    /// Whose it is.
+    pub user: usize,
+    /// What it does.
+    pub role: Role,
+    /// Its conversations.
+    pub talks: Vec<Talk>,
+    /// What it sends.
+    pub sends: Vec<Lane>,
+    /// What it hears, in the order of streams.
+    pub hears: Vec<Lane>,
+}
+
+/// All seats of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Topology {
+    /// In the order in which connections are opened.
+    pub seats: Vec<Seat>,
+}
+
+impl Topology {
+    /// A ring of `users`: user `i` writes to user `i + 1`. With `split`, each user has two
+    /// connections, one that sends and one that hears.
+    #[must_use]
+    pub fn ring(users: usize, split: bool) -> Self {
+        let lane = |stream: usize, slot| Lane { stream: stream as u32, slot, receivers: 1 };
+        let mut seats = Vec::with_capacity(users * (1 + usize::from(split)));
+        for user in 0..users {
+            let before = (user + users - 1) % users;
+            let to_next = Talk::Direct { me: user, with: (user + 1) % users };
+            let from_previous = Talk::Direct { me: user, with: before };
+            if split {
+                let quiet = (Vec::new(), Vec::new());
+                seats.push(Seat {
+                    user,
+                    role: Role::Sends,
+                    talks: vec![to_next],
+                    sends: vec![lane(user, 0)],
+                    hears: quiet.0,
+                });
+                seats.push(Seat {
+                    user,
+                    role: Role::Hears,
+                    talks: vec![from_previous],
+                    sends: quiet.1,
+                    hears: vec![lane(before, 0)],
+                });
+            } else {
+                seats.push(Seat {
+                    user,
+                    role: Role::Both,
+                    talks: vec![to_next, from_previous],
+                    sends: vec![lane(user, 0)],
+                    hears: vec![lane(before, 1)],
+                });
+            }
+        }
+        Self { seats }
+    }
+
+    /// A mesh of `users`: each writes in turn to the `fan` users after it, so that the run has
+    /// `users * fan` conversations.
+    #[must_use]
+    pub fn mesh(users: usize, fan: usize) -> Self {
+        let stream = |user: usize, step: usize| (user * fan + step - 1) as u32;
+        let seats = (0..users)
+            .map(|user| {
+                let mut talks = Vec::with_capacity(2 * fan);
+                let mut sends = Vec::with_capacity(fan);
+                let mut hears = Vec::with_capacity(fan);
+                for step in 1..=fan {
+                    let slot = talks.len();
+                    sends.push(Lane { stream: stream(user, step), slot, receivers: 1 });
+                    talks.push(Talk::Direct { me: user, with: (user + step) % users });
+                    let from = (user + users - step) % users;
+                    let slot = talks.len();
+                    hears.push(Lane { stream: stream(from, step), slot, receivers: 1 });
+                    talks.push(Talk::Direct { me: user, with: from });
+                }
+                hears.sort_unstable_by_key(|lane| lane.stream);
+                Seat { user, role: Role::Both, talks, sends, hears }
+            })
+            .collect();
+        Self { seats }
+    }
+
+    /// Groups of `members` users each, next to each other in the roster; in each group the first
+    /// `senders` members write and all others hear them.
+    #[must_use]
+    pub fn groups(groups: usize, members: usize, senders: usize) -> Self {
+        let senders = senders.clamp(1, members);
+        let mut seats = Vec::with_capacity(groups * members);
+        for group in 0..groups {
+            let stream = |sender: usize| (group * senders + sender) as u32;
+            let receivers = members.saturating_sub(1) as u32;
+            for member in 0..members {
+                let lane = |sender| Lane { stream: stream(sender), slot: 0, receivers };
+                seats.push(Seat {
+                    user: group * members + member,
+                    role: Role::Both,
+                    talks: vec![Talk::Group { group }],
+                    sends: (member < senders).then(|| lane(member)).into_iter().collect(),
+                    hears: (0..senders).filter(|sender| *sender != member).map(lane).collect(),
+                });
+            }
+        }
+        Self { seats }
+    }
+
+    /// Streams of the run.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.seats.iter().map(|seat| seat.sends.len()).sum()
+    }
+
+    /// Users that the seats belong to.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        self.seats.iter().map(|seat| seat.user + 1).max().unwrap_or(0)
+    }
+
+    /// The turns of a schedule over `seats` of this run, in an order that `seed` chooses: each
+    /// stream once, as seat (its place in `seats`) and lane of the seat.
+    #[must_use]
+    pub fn turns(seats: &[&Seat], seed: u64) -> Vec<(usize, usize)> {
+        let mut turns: Vec<(usize, usize)> = seats
+            .iter()
+            .enumerate()
+            .flat_map(|(at, seat)| (0..seat.sends.len()).map(move |lane| (at, lane)))
+            .collect();
+        turns.sort_by_cached_key(|(at, lane)| {
+            mix64(seed ^ mix64((*at as u64 + 1) << 20 ^ (*lane as u64 + 1)))
+        });
+        turns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Every stream is sent once and heard as often as its lanes say, in slots that exist.
+    fn is_sound(topology: &Topology) {
+        let mut heard: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut sent: BTreeMap<u32, u32> = BTreeMap::new();
+        for seat in &topology.seats {
+            assert!(seat.hears.is_sorted_by_key(|lane| lane.stream));
+            for lane in seat.sends.iter().chain(&seat.hears) {
+                assert!(lane.slot < seat.talks.len());
+            }
+            for lane in &seat.hears {
+                *heard.entry(lane.stream).or_default() += 1;
+            }
+            for lane in &seat.sends {
+                assert!(sent.insert(lane.stream, lane.receivers).is_none());
+            }
+        }
+        assert_eq!(sent, heard);
+        assert_eq!(sent.len(), topology.streams());
+        assert!(sent.keys().copied().eq(0..sent.len() as u32));
+    }
+
+    #[test]
+    fn every_stream_has_one_sender_and_its_receivers() {
+        for topology in [
+            Topology::ring(3, false),
+            Topology::ring(5, true),
+            Topology::mesh(7, 3),
+            Topology::groups(2, 5, 2),
+            Topology::groups(1, 3, 9),
+        ] {
+            is_sound(&topology);
+        }
+        assert_eq!(Topology::mesh(7, 3).streams(), 21);
+        assert_eq!(Topology::groups(2, 5, 2).users(), 10);
+    }
+
+    #[test]
+    fn each_stream_has_one_turn() {
+        let ring = Topology::mesh(5, 2);
+        let seats: Vec<&Seat> = ring.seats.iter().collect();
+        let mut turns = Topology::turns(&seats, 3);
+        assert_ne!(turns, Topology::turns(&seats, 4));
+        turns.sort_unstable();
+        turns.dedup();
+        assert_eq!(turns.len(), 10);
+    }
+}

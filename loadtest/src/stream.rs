@@ -1,0 +1,297 @@
+//! The bytes under a connection: TCP, or TLS over it.
+//!
+//! Owns the socket. Opening blocks, for a bounded time; after [`Stream::into_nonblocking`] every
+//! call returns at once, and `WouldBlock` means what it means on a socket.
+//!
+//! # Invariants
+//! - Bytes that `write` took are sent by later calls of `flush`; [`Stream::is_flushed`] says
+//!   whether some still wait in the TLS layer.
+//! - Many connections to a loopback address come from many 127.x.y.z sources, so that ports do not
+//!   run out.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use nix::sys::socket::sockopt::IpBindAddressNoPort;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use serde::{Deserialize, Serialize};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Longest wait for a connection, and for each answer while one is opened.
+pub const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections that share one source address; well below the ports of one.
+const PER_SOURCE: usize = 10_000;
+
+/// Which layer carries the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// Plain TCP.
+    #[default]
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+}
+
+/// Where a server is, and how to reach it.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// Its address.
+    pub addr: SocketAddr,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+}
+
+/// How the server proves who it is; for [`Transport::Tls`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsTrust {
+    /// Certificates to trust, in PEM.
+    pub ca: Option<PathBuf>,
+    /// Name in the server's certificate; `localhost` when it is not given.
+    pub server_name: Option<String>,
+}
+
+impl Endpoint {
+    /// Plain TCP to `addr`.
+    #[must_use]
+    pub const fn tcp(addr: SocketAddr) -> Self {
+        Self { addr, tls: None }
+    }
+
+    /// `transport` to `addr`.
+    ///
+    /// # Errors
+    /// TLS without certificates to trust, or with unusable ones.
+    pub fn new(addr: SocketAddr, transport: Transport, trust: &TlsTrust) -> anyhow::Result<Self> {
+        let tls = match transport {
+            Transport::Tcp => None,
+            Transport::Tls => {
+                let ca = trust.ca.as_deref().context(
+                    "--transport tls needs --ca FILE: the certificate that the server shows, or \
+                     its authority's",
+                )?;
+                let name = trust.server_name.clone().unwrap_or_else(|| "localhost".to_owned());
+                let name = ServerName::try_from(name).context("the server name is not valid")?;
+                Some((client_config(ca)?, name))
+            }
+        };
+        Ok(Self { addr, tls })
+    }
+
+    /// Which transport this is.
+    #[must_use]
+    pub const fn transport(&self) -> Transport {
+        if self.tls.is_some() { Transport::Tls } else { Transport::Tcp }
+    }
+
+    /// Connects the `index`th connection, shakes hands, and leaves it in blocking mode with
+    /// time-outs.
+    ///
+    /// # Errors
+    /// Nobody listens, or the handshake failed.
+    pub fn open(&self, index: usize) -> anyhow::Result<Stream> {
+        let socket =
+            connect(self.addr, index).with_context(|| format!("connecting to {}", self.addr))?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(OPEN_TIMEOUT))?;
+        socket.set_write_timeout(Some(OPEN_TIMEOUT))?;
+        let mut stream = Stream { socket, tls: None };
+        if let Some((config, name)) = &self.tls {
+            let mut tls = ClientConnection::new(Arc::clone(config), name.clone())?;
+            while tls.is_handshaking() {
+                tls.complete_io(&mut stream.socket).context("shaking hands for TLS")?;
+            }
+            stream.tls = Some(Box::new(tls));
+        }
+        Ok(stream)
+    }
+
+    /// The TLS half of a connection that is opened without blocking; `None` over plain TCP.
+    ///
+    /// # Errors
+    /// The TLS library refuses the name.
+    pub fn begin_tls(&self) -> anyhow::Result<Option<Box<ClientConnection>>> {
+        match &self.tls {
+            None => Ok(None),
+            Some((config, name)) => {
+                Ok(Some(Box::new(ClientConnection::new(Arc::clone(config), name.clone())?)))
+            }
+        }
+    }
+}
+
+fn client_config(ca: &Path) -> anyhow::Result<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    let certificates =
+        CertificateDer::pem_file_iter(ca).with_context(|| format!("reading {}", ca.display()))?;
+    for certificate in certificates {
+        roots.add(certificate.with_context(|| format!("reading {}", ca.display()))?)?;
+    }
+    if roots.is_empty() {
+        bail!("{} holds no certificate", ca.display());
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+fn connect(addr: SocketAddr, index: usize) -> io::Result<TcpStream> {
+    let socket = socket_from(addr, index)?;
+    socket.connect_timeout(&addr.into(), OPEN_TIMEOUT)?;
+    Ok(socket.into())
+}
+
+/// A socket for the `index`th connection to `addr`, bound to its source address where that
+/// matters.
+pub(crate) fn socket_from(addr: SocketAddr, index: usize) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if let Some(source) = source_of(addr.ip(), index) {
+        // Without this option a bound socket takes a port for all destinations at once.
+        nix::sys::socket::setsockopt(&socket, IpBindAddressNoPort, &true)?;
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+    }
+    Ok(socket)
+}
+
+/// Beyond the first, each ten thousand connections to a loopback address have their own source.
+fn source_of(to: IpAddr, index: usize) -> Option<Ipv4Addr> {
+    let block = index / PER_SOURCE;
+    match to {
+        IpAddr::V4(to) if to.is_loopback() && block > 0 => {
+            Some(Ipv4Addr::new(127, 99, (block >> 8) as u8, (block & 0xff) as u8))
+        }
+        _ => None,
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Stream {
+    socket: TcpStream,
+    tls: Option<Box<ClientConnection>>,
+}
+
+impl Stream {
+    /// A stream over a socket that is connected; `tls` begins or goes on with its handshake.
+    #[must_use]
+    pub const fn over(socket: TcpStream, tls: Option<Box<ClientConnection>>) -> Self {
+        Self { socket, tls }
+    }
+
+    /// Ends the blocking part.
+    ///
+    /// # Errors
+    /// Whatever the system says; none is expected.
+    pub fn into_nonblocking(self) -> io::Result<Self> {
+        self.socket.set_read_timeout(None)?;
+        self.socket.set_write_timeout(None)?;
+        self.socket.set_nonblocking(true)?;
+        Ok(self)
+    }
+
+    /// The socket's descriptor, for a poll.
+    #[must_use]
+    pub fn raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
+    /// The socket.
+    #[must_use]
+    pub const fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// True when no byte waits in the TLS layer.
+    #[must_use]
+    pub fn is_flushed(&self) -> bool {
+        self.tls.as_ref().is_none_or(|tls| !tls.wants_write())
+    }
+
+    /// True when the TLS session was resumed from an earlier one.
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        self.tls
+            .as_ref()
+            .is_some_and(|tls| tls.handshake_kind() == Some(rustls::HandshakeKind::Resumed))
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(tls) = &mut self.tls else {
+            return self.socket.read(buffer);
+        };
+        loop {
+            match tls.reader().read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => return other,
+            }
+            if tls.read_tls(&mut self.socket)? == 0 {
+                return Ok(0);
+            }
+            tls.process_new_packets()
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(tls) = &mut self.tls else {
+            return self.socket.write(bytes);
+        };
+        let taken = tls.writer().write(bytes)?;
+        while tls.wants_write() {
+            match tls.write_tls(&mut self.socket) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && taken > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if taken == 0 && !bytes.is_empty() {
+            Err(io::ErrorKind::WouldBlock.into())
+        } else {
+            Ok(taken)
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            while tls.wants_write() {
+                tls.write_tls(&mut self.socket)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_spread_only_where_it_is_needed() {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        assert_eq!(source_of(loopback, PER_SOURCE - 1), None);
+        assert_eq!(source_of(loopback, PER_SOURCE), Some(Ipv4Addr::new(127, 99, 0, 1)));
+        assert_eq!(source_of(loopback, 257 * PER_SOURCE), Some(Ipv4Addr::new(127, 99, 1, 1)));
+        assert_eq!(source_of(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 1_000_000), None);
+    }
+
+    #[test]
+    fn tls_asks_for_certificates() {
+        let addr = SocketAddr::from(([127, 0, 0, 1], 1));
+        let error = Endpoint::new(addr, Transport::Tls, &TlsTrust::default()).unwrap_err();
+        assert!(error.to_string().contains("--ca"), "{error}");
+        assert_eq!(Endpoint::tcp(addr).transport(), Transport::Tcp);
+    }
+}
