@@ -30,6 +30,7 @@ pub mod probe;
 pub mod report;
 pub mod roster;
 pub mod scenario;
+pub mod series;
 pub mod session;
 pub mod stream;
 pub mod wire;
