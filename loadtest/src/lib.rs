@@ -25,6 +25,8 @@ pub mod driver;
 pub mod engine;
 pub mod histogram;
 pub mod null_relay;
+pub mod number;
+pub mod page;
 pub mod plan;
 pub mod probe;
 pub mod report;

@@ -45,6 +45,8 @@ pub enum Command {
     Fill(LoadArgs),
     /// Sessions that only send heartbeats: memory and CPU of each.
     Idle(IdleArgs),
+    /// Shows results as one HTML page.
+    Report(crate::page::ReportArgs),
     /// Carries out a plan file, whatever its scenario; flags of that scenario may follow.
     Run(RunArgs),
     /// Only makes the accounts of a users file, so that a later run starts at once.
@@ -131,6 +133,7 @@ pub fn run(command: &Command) -> anyhow::Result<u8> {
         Command::Direct(args) => direct_messages(args),
         Command::Fill(args) => fill(args),
         Command::Idle(args) => idle(args),
+        Command::Report(args) => crate::page::report(args),
         Command::Run(args) => run_file(args),
         Command::Users(args) => users(args),
     }
