@@ -21,6 +21,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod diff;
 pub mod driver;
 pub mod engine;
 pub mod histogram;

@@ -38,6 +38,8 @@ pub struct Cli {
 /// See [`Cli`].
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Compares two results, or two sets of them: better, worse or noise.
+    Diff(crate::diff::DiffArgs),
     /// A ring of users, each writing to the next.
     Direct(LoadArgs),
     /// The same ring until a number of messages is stored (1000000 when not given), for timing a
@@ -130,6 +132,7 @@ pub fn main() -> ExitCode {
 /// The run could not begin, or its result could not be written.
 pub fn run(command: &Command) -> anyhow::Result<u8> {
     match command {
+        Command::Diff(args) => crate::diff::diff(args),
         Command::Direct(args) => direct_messages(args),
         Command::Fill(args) => fill(args),
         Command::Idle(args) => idle(args),
