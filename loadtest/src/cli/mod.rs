@@ -8,7 +8,7 @@ pub mod load;
 pub mod target;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -21,8 +21,9 @@ use self::load::LoadFlags;
 use self::target::{DriverName, TargetArgs};
 use crate::driver::hongyan::HongyanDriver;
 use crate::driver::null::NullDriver;
+use crate::page;
 use crate::plan::{CONNECTIONS_MAX, Plan, Stop};
-use crate::report::{EXIT_OK, EXIT_USAGE, RunReport};
+use crate::report::{AnyReport, EXIT_OK, EXIT_USAGE, RunReport, Source};
 use crate::roster;
 use crate::scenario::{direct, idle as idle_sessions};
 
@@ -146,7 +147,7 @@ fn direct_messages(args: &LoadArgs) -> anyhow::Result<u8> {
     let file = PlanFile::of(args.target.plan.as_deref(), "direct")?;
     let plan = args.load.clone().over(file.load).plan(Plan::default());
     let report = ring("direct", &plan, &args.target)?;
-    finish(&report, report.verdict.exit_code, args.target.json.as_deref())
+    finish(&report, report.verdict.exit_code, &args.target)
 }
 
 fn fill(args: &LoadArgs) -> anyhow::Result<u8> {
@@ -154,7 +155,7 @@ fn fill(args: &LoadArgs) -> anyhow::Result<u8> {
     let defaults = Plan { stop: Stop::Messages { messages: 1_000_000 }, ..Plan::default() };
     let plan = args.load.clone().over(file.load).plan(defaults);
     let report = ring("fill", &plan, &args.target)?;
-    let code = finish(&report, report.verdict.exit_code, args.target.json.as_deref())?;
+    let code = finish(&report, report.verdict.exit_code, &args.target)?;
     println!(
         "{} messages are stored. To time a restart: end the server (TERM for a clean stop, KILL \
          for recovery), start it again, and measure until it answers on {}.",
@@ -192,7 +193,7 @@ fn idle(args: &IdleArgs) -> anyhow::Result<u8> {
         }
         DriverName::Null => idle_sessions::run(&NullDriver::new(endpoint, form), &plan, &watch)?,
     };
-    finish(&report, report.exit_code, args.target.json.as_deref())
+    finish(&report, report.exit_code, &args.target)
 }
 
 /// Reads the scenario from the file, and begins anew as if it had been typed.
@@ -229,12 +230,17 @@ fn users(args: &UsersArgs) -> anyhow::Result<u8> {
 fn finish<R: Serialize + std::fmt::Display>(
     report: &R,
     code: u8,
-    json: Option<&Path>,
+    target: &TargetArgs,
 ) -> anyhow::Result<u8> {
     println!("{report}");
-    if let Some(path) = json {
+    if let Some(path) = &target.json {
         let text = serde_json::to_string_pretty(report)?;
         fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))?;
+    }
+    if let Some(path) = &target.html {
+        let report = AnyReport::from_json(serde_json::to_value(report)?, path)?;
+        let name = report.scenario().to_owned();
+        page::write_html(&[Source { name, report }], path)?;
     }
     Ok(code)
 }

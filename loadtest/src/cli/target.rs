@@ -51,6 +51,9 @@ pub struct TargetArgs {
     /// Writes the result to a file, too.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Writes the result as one HTML page, too.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// No progress lines.
     #[arg(long)]
     pub quiet: bool,

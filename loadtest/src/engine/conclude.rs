@@ -7,21 +7,22 @@ use hdrhistogram::Histogram;
 use crate::driver::Link;
 use crate::engine::connection::Connection;
 use crate::engine::ledger::{Findings, Outbound};
-use crate::engine::observer::Sample;
+use crate::engine::observer::{Sample, Seen};
 use crate::engine::topology::Topology;
 use crate::engine::worker::WorkerOutcome;
 use crate::histogram::{LatencySummary, merge, nanoseconds};
 use crate::plan::{Pace, Plan};
 use crate::report::{Costs, Outcome};
+use crate::series::Spectrum;
 
 pub(crate) fn conclude<L: Link>(
     plan: &Plan,
     topology: &Topology,
     outcomes: Vec<WorkerOutcome<L>>,
-    from: &Sample,
-    to: &Sample,
+    seen: Seen,
     whole_ns: u64,
 ) -> Outcome {
+    let Seen { from, to, ticks } = seen;
     let measured_s = (to.at_ns - from.at_ns) as f64 / 1e9;
     let (acked, delivered) = (to.acked - from.acked, to.delivered - from.delivered);
     let mut outcome = Outcome {
@@ -31,7 +32,8 @@ pub(crate) fn conclude<L: Link>(
         delivered,
         acked_per_s: acked as f64 / measured_s,
         delivered_per_s: delivered as f64 / measured_s,
-        costs: costs_between(from, to, acked, measured_s),
+        costs: costs_between(&from, &to, acked, measured_s),
+        timeline: ticks,
         ..Outcome::default()
     };
     let mut stages = Stages::default();
@@ -83,7 +85,10 @@ impl Stages {
 
     fn summarize(&self, plan: &Plan, outcome: &mut Outcome) {
         outcome.ack_latency = LatencySummary::of(&self.ack);
+        outcome.service_latency = LatencySummary::of(&self.service);
         outcome.e2e_latency = LatencySummary::of(&self.e2e);
+        outcome.ack_spectrum = Spectrum::of(&self.ack);
+        outcome.e2e_spectrum = Spectrum::of(&self.e2e);
         if matches!(plan.pace, Pace::OpenLoop { .. }) {
             outcome.lateness = Some(LatencySummary::of(&self.late));
         }

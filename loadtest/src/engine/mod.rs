@@ -95,16 +95,15 @@ pub fn run<D: Driver>(
         },
         connections: topology.seats.len() as u64,
     };
-    let mut observer = Observer::new(clock, &progress, watch, start_ns);
-    let measured = observer.watch(goal, moments);
+    let mut observer = Observer::new(clock, &progress, watch, plan.pace, moments);
+    let watched = observer.watch(goal);
     let mut outcomes = Vec::new();
     for handle in handles {
         let joined = handle.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?;
         outcomes.push(joined.context("a worker failed")?);
     }
     let whole_ns = clock.now_ns() - start_ns;
-    let (from, to) = measured?;
-    let outcome = conclude::conclude(plan, topology, outcomes, &from, &to, whole_ns);
+    let outcome = conclude::conclude(plan, topology, outcomes, watched?, whole_ns);
     Ok(Ran { run, started_unix_s, outcome })
 }
 

@@ -259,6 +259,12 @@ impl<L: Link> Worker<L> {
         let spent = self.limited && self.parts.connections.iter().all(Connection::is_spent);
         if self.phase == Phase::Measuring && (now_ns >= moments.stop_ns || spent) {
             self.end_interval(now_ns);
+            // What was due and not reached any more belongs to the offer all the same.
+            if let Some(schedule) = &mut self.parts.schedule {
+                while schedule.take_due(moments.stop_ns.min(now_ns)).is_some() {
+                    self.not_offered += 1;
+                }
+            }
             for connection in &mut self.parts.connections {
                 self.not_offered += connection.drop_postponed();
             }

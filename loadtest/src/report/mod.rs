@@ -19,9 +19,9 @@ pub use self::verdict::{
     EXIT_FAILED, EXIT_NOT_EVIDENCE, EXIT_OK, EXIT_USAGE, GENERATOR_SHARE_MAX, LATENESS_P99_US_MAX,
     Verdict,
 };
-use crate::histogram::LatencySummary;
 use crate::engine::Ran;
 use crate::engine::ledger::Findings;
+use crate::histogram::LatencySummary;
 use crate::plan::{Pace, Plan, Stop};
 use crate::probe::Machine;
 use crate::scenario::Watch;
