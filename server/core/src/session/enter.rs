@@ -189,8 +189,8 @@ impl Shard {
         let tokens_unseen = !known.tokens_seen;
         self.refuse_overtaken(conn, user, &claims.device_id)?;
         let mut welcome = self.welcome();
-        let account = self.entities.account(user)?.cloned().unwrap_or_default();
-        welcome.session = Some(session_of(&account, &claims.device_id));
+        welcome.session =
+            self.entities.account(user)?.map(|account| session_of(account, &claims.device_id));
         // Cold state is asked for before anything is changed.
         let resume = hello.resume.as_ref().map(SyncCommand::parse).transpose()?;
         if resume.is_some() {
