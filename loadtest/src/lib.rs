@@ -19,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ceilings;
 pub mod cli;
 pub mod clock;
 pub mod diff;

@@ -15,6 +15,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::ceilings::Ceilings;
+
 const METRICS_TIMEOUT: Duration = Duration::from_secs(2);
 const METRICS_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
@@ -163,10 +165,14 @@ pub struct Machine {
     /// Revision of the source tree that the run was started in, with `+` when it has changes;
     /// empty outside one.
     pub revision: String,
+    /// What the system lets a run have, and how near this one came.
+    #[serde(default)]
+    pub ceilings: Ceilings,
 }
 
 impl Machine {
-    /// This machine; `data` names the server's directory where it is known.
+    /// This machine; `data` names the server's directory where it is known. What a run saw of the
+    /// ceilings is for the caller to fill in.
     #[must_use]
     pub fn look(data: Option<&Path>) -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -182,6 +188,7 @@ impl Machine {
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             file_system: data.map_or_else(String::new, file_system_of),
             revision: revision(),
+            ceilings: Ceilings::default(),
         }
     }
 }

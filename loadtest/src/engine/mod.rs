@@ -35,6 +35,7 @@ use self::pacing::Schedule;
 use self::payload::TextForm;
 use self::topology::{Seat, Topology};
 use self::worker::{Moments, Progress, WorkerParts};
+use crate::ceilings::Ceilings;
 use crate::clock::RunClock;
 use crate::driver::{Driver, Link};
 use crate::plan::{Plan, Stop};
@@ -53,12 +54,15 @@ pub struct Ran {
     pub started_unix_s: u64,
     /// What happened.
     pub outcome: Outcome,
+    /// What the system let it have.
+    pub ceilings: Ceilings,
 }
 
 /// Runs `plan` over `topology` through `driver`.
 ///
 /// # Errors
-/// The plan is out of range, a connection could not be opened, or the system failed a worker.
+/// The plan is out of range, does not fit into the system's limits, a connection could not be
+/// opened, or the system failed a worker.
 /// Whatever the server does once the run has begun is part of the outcome.
 pub fn run<D: Driver>(
     driver: &D,
@@ -67,6 +71,8 @@ pub fn run<D: Driver>(
     watch: &Watch,
 ) -> anyhow::Result<Ran> {
     plan.check()?;
+    let mut ceilings = Ceilings::look(watch.server_pid);
+    ceilings.check(topology.seats.len(), topology.seats.len())?;
     let run = fresh_run_number();
     driver.prepare()?;
     let manners =
@@ -104,7 +110,8 @@ pub fn run<D: Driver>(
     }
     let whole_ns = clock.now_ns() - start_ns;
     let outcome = conclude::conclude(plan, topology, outcomes, watched?, whole_ns);
-    Ok(Ran { run, started_unix_s, outcome })
+    ceilings.look_again();
+    Ok(Ran { run, started_unix_s, outcome, ceilings })
 }
 
 /// Differs between runs with overwhelming probability, so that leftovers of an earlier run are

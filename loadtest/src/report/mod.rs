@@ -139,9 +139,9 @@ impl RunReport {
             driver: names.1.to_owned(),
             started_unix_s: ran.started_unix_s,
             run: ran.run,
-            machine: Machine::look(watch.data.as_deref()),
+            machine: Machine { ceilings: ran.ceilings, ..Machine::look(watch.data.as_deref()) },
             plan: plan.clone(),
-            verdict: Verdict::of(plan, &ran.outcome),
+            verdict: Verdict::of(plan, &ran.outcome).with_doubts(ran.ceilings.doubts()),
             outcome: ran.outcome,
         }
     }

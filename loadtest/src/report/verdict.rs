@@ -35,14 +35,24 @@ impl Verdict {
     /// Judges an outcome.
     #[must_use]
     pub fn of(plan: &Plan, outcome: &Outcome) -> Self {
-        let failures = failures(outcome);
-        let doubts = doubts(plan, outcome);
+        Self::new(failures(outcome), doubts(plan, outcome))
+    }
+
+    /// The verdict over what was found: failures outweigh doubts.
+    #[must_use]
+    pub fn new(failures: Vec<String>, doubts: Vec<String>) -> Self {
         let exit_code = match (failures.is_empty(), doubts.is_empty()) {
             (false, _) => EXIT_FAILED,
             (true, false) => EXIT_NOT_EVIDENCE,
             (true, true) => EXIT_OK,
         };
         Self { exit_code, failures, doubts }
+    }
+
+    /// The same with more reasons why the figures prove nothing.
+    #[must_use]
+    pub fn with_doubts(self, more: Vec<String>) -> Self {
+        Self::new(self.failures, [self.doubts, more].concat())
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::ceilings::Ceilings;
 use crate::driver::Driver;
 use crate::engine::topology::{Role, Seat};
 use crate::probe::{Machine, ProcessSample};
@@ -94,6 +95,8 @@ pub fn run<D: Driver>(driver: &D, plan: &IdlePlan, watch: &Watch) -> anyhow::Res
         bail!("steps must be 2 to {STEPS_MAX} and no more than connections");
     }
     let pid = watch.server_pid.context("--server-pid is needed to look at the server's memory")?;
+    let mut ceilings = Ceilings::look(Some(pid));
+    ceilings.check(plan.connections, plan.connections)?;
     let mut sessions: Vec<Stream> = Vec::with_capacity(plan.connections);
     let mut steps = vec![settled_step(pid, 0)?];
     let base_cores = base_cpu_cores(pid)?;
@@ -116,9 +119,10 @@ pub fn run<D: Driver>(driver: &D, plan: &IdlePlan, watch: &Watch) -> anyhow::Res
         steps.push(now);
     }
     let (cpu_us, held_s, closed) = hold(&mut sessions, plan, pid)?;
+    ceilings.look_again();
     Ok(IdleReport {
         scenario: "idle".to_owned(),
-        machine: Machine::look(watch.data.as_deref()),
+        machine: Machine { ceilings, ..Machine::look(watch.data.as_deref()) },
         plan: plan.clone(),
         bytes_per_connection: slope(&steps[1..]),
         growth_per_connection: growth(&steps),
