@@ -37,4 +37,5 @@ pub mod scenario;
 pub mod series;
 pub mod session;
 pub mod stream;
+pub mod tickets;
 pub mod wire;

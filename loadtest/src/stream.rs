@@ -6,6 +6,8 @@
 //! # Invariants
 //! - Bytes that `write` took are sent by later calls of `flush`; [`Stream::is_flushed`] says
 //!   whether some still wait in the TLS layer.
+//! - A read that does not block and does not fill the buffer has emptied the socket, whatever is
+//!   between: who waits for edges may wait for the next one.
 //! - Many connections to a loopback address come from many 127.x.y.z sources, so that ports do not
 //!   run out.
 
@@ -18,14 +20,19 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use nix::sys::socket::sockopt::IpBindAddressNoPort;
+use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::tickets::Tickets;
+
 /// Longest wait for a connection, and for each answer while one is opened.
 pub const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// What a connect that does not block answers when the other end has not.
+const EINPROGRESS: i32 = nix::errno::Errno::EINPROGRESS as i32;
 /// Connections that share one source address; well below the ports of one.
 const PER_SOURCE: usize = 10_000;
 
@@ -101,7 +108,7 @@ impl Endpoint {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(OPEN_TIMEOUT))?;
         socket.set_write_timeout(Some(OPEN_TIMEOUT))?;
-        let mut stream = Stream { socket, tls: None };
+        let mut stream = Stream { socket, tls: None, waits: true };
         if let Some((config, name)) = &self.tls {
             let mut tls = ClientConnection::new(Arc::clone(config), name.clone())?;
             while tls.is_handshaking() {
@@ -110,6 +117,39 @@ impl Endpoint {
             stream.tls = Some(Box::new(tls));
         }
         Ok(stream)
+    }
+
+    /// Begins to connect the `index`th connection and gives it at once; it does not block, now or
+    /// later. What is written before it is connected is kept in the TLS layer, or answered by
+    /// `WouldBlock`.
+    ///
+    /// # Errors
+    /// Nobody listens, or the system has no socket or port to give.
+    pub fn begin(&self, index: usize) -> io::Result<Stream> {
+        let socket = socket_from(self.addr, index)?;
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        match socket.connect(&self.addr.into()) {
+            Err(error) if error.raw_os_error() == Some(EINPROGRESS) => {}
+            other => other?,
+        }
+        let tls = self.begin_tls().map_err(io::Error::other)?;
+        Ok(Stream { socket: socket.into(), tls, waits: false })
+    }
+
+    /// The same endpoint whose connections resume the sessions in `tickets`, or shake hands in
+    /// full each time. Nothing changes over plain TCP.
+    #[must_use]
+    pub fn with_resumption(mut self, tickets: Option<Arc<Tickets>>) -> Self {
+        if let Some((config, _)) = &mut self.tls {
+            let mut own = ClientConfig::clone(config);
+            own.resumption = match tickets {
+                Some(tickets) => Resumption::store(tickets),
+                None => Resumption::disabled(),
+            };
+            *config = Arc::new(own);
+        }
+        self
     }
 
     /// The TLS half of a connection that is opened without blocking; `None` over plain TCP.
@@ -178,13 +218,15 @@ fn source_of(to: IpAddr, index: usize) -> Option<Ipv4Addr> {
 pub struct Stream {
     socket: TcpStream,
     tls: Option<Box<ClientConnection>>,
+    /// A read may block, so it takes what is there and no more.
+    waits: bool,
 }
 
 impl Stream {
     /// A stream over a socket that is connected; `tls` begins or goes on with its handshake.
     #[must_use]
     pub const fn over(socket: TcpStream, tls: Option<Box<ClientConnection>>) -> Self {
-        Self { socket, tls }
+        Self { socket, tls, waits: true }
     }
 
     /// Ends the blocking part.
@@ -195,7 +237,7 @@ impl Stream {
         self.socket.set_read_timeout(None)?;
         self.socket.set_write_timeout(None)?;
         self.socket.set_nonblocking(true)?;
-        Ok(self)
+        Ok(Self { waits: false, ..self })
     }
 
     /// The socket's descriptor, for a poll.
@@ -230,18 +272,34 @@ impl Read for Stream {
         let Some(tls) = &mut self.tls else {
             return self.socket.read(buffer);
         };
+        let mut filled = 0;
         loop {
-            match tls.reader().read(buffer) {
+            match tls.reader().read(&mut buffer[filled..]) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                other => return other,
+                Ok(count) => {
+                    filled += count;
+                    if self.waits || count == 0 || filled == buffer.len() {
+                        return Ok(filled);
+                    }
+                }
+                Err(error) => return taken_or(filled, error),
             }
-            if tls.read_tls(&mut self.socket)? == 0 {
-                return Ok(0);
+            // One call takes a few records at most, and the socket may hold many more.
+            match tls.read_tls(&mut self.socket) {
+                Ok(0) => return Ok(filled),
+                Ok(_) => {}
+                Err(error) => return taken_or(filled, error),
             }
             tls.process_new_packets()
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         }
     }
+}
+
+/// What was read before the error; the error when that is nothing. The next read meets it again,
+/// or the end.
+fn taken_or(filled: usize, error: io::Error) -> io::Result<usize> {
+    if filled > 0 { Ok(filled) } else { Err(error) }
 }
 
 impl Write for Stream {
@@ -293,5 +351,63 @@ mod tests {
         let error = Endpoint::new(addr, Transport::Tls, &TlsTrust::default()).unwrap_err();
         assert!(error.to_string().contains("--ca"), "{error}");
         assert_eq!(Endpoint::tcp(addr).transport(), Transport::Tcp);
+    }
+
+    /// A server for one TLS connection that sends `length` bytes in one go and keeps it open until
+    /// the other end is closed.
+    fn burst_server(dir: &Path, length: usize) -> (Endpoint, std::thread::JoinHandle<()>) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let ca = dir.join("cert.pem");
+        std::fs::write(&ca, made.cert.pem()).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.unwrap())
+            .unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let tls = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+            let mut stream = rustls::StreamOwned::new(tls, listener.accept().unwrap().0);
+            stream.write_all(&vec![7; length]).unwrap();
+            stream.flush().unwrap();
+            let _ = stream.read(&mut [0]);
+        });
+        let trust = TlsTrust { ca: Some(ca), server_name: None };
+        (Endpoint::new(addr, Transport::Tls, &trust).unwrap(), server)
+    }
+
+    #[test]
+    fn a_short_read_through_tls_has_emptied_the_socket() {
+        const LENGTH: usize = 100_000;
+        let dir = tempfile::tempdir().unwrap();
+        let (endpoint, server) = burst_server(dir.path(), LENGTH);
+        let mut stream = endpoint.begin(0).unwrap();
+        let mut poll = mio::Poll::new().unwrap();
+        poll.registry()
+            .register(
+                &mut mio::unix::SourceFd(&stream.raw_fd()),
+                mio::Token(0),
+                mio::Interest::READABLE | mio::Interest::WRITABLE,
+            )
+            .unwrap();
+        let (mut events, mut buffer) = (mio::Events::with_capacity(8), vec![0; 4 * LENGTH]);
+        let mut got = 0;
+        while got < LENGTH {
+            // Without the promise the last part would wait for an edge that never comes.
+            poll.poll(&mut events, Some(OPEN_TIMEOUT)).unwrap();
+            assert!(!events.is_empty(), "{got} bytes came, and no edge for the rest");
+            match stream.read(&mut buffer) {
+                Ok(count) => got += count,
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+            stream.flush().unwrap();
+        }
+        assert_eq!(got, LENGTH);
+        drop(stream);
+        server.join().unwrap();
     }
 }
