@@ -173,7 +173,11 @@ impl Plan {
     }
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(
+/// Checks that `value` is within its range.
+///
+/// # Errors
+/// It is not; the message begins with `name`.
+pub(crate) fn within<T: PartialOrd + std::fmt::Display>(
     name: &str,
     value: T,
     least: T,

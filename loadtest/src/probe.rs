@@ -20,6 +20,16 @@ use crate::ceilings::Ceilings;
 const METRICS_TIMEOUT: Duration = Duration::from_secs(2);
 const METRICS_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
+/// Steps of the CPU clock that a measurement must span, so that what the clock cannot tell is a
+/// small part of it.
+pub const CPU_TICKS_MIN: u64 = 20;
+
+/// Step of the CPU clock of processes, in microseconds.
+#[must_use]
+pub fn cpu_tick_us() -> u64 {
+    1_000_000 / rustix::param::clock_ticks_per_second().max(1)
+}
+
 /// A process at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessSample {

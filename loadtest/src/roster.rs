@@ -201,6 +201,17 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// Whether `file` is there and has `count` accounts or more.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub fn holds(file: Option<&Path>, count: usize) -> anyhow::Result<bool> {
+    match file.filter(|file| file.exists()) {
+        Some(file) => Ok(read_file(file)?.len() >= count),
+        None => Ok(false),
+    }
+}
+
 fn read_file(file: &Path) -> anyhow::Result<Vec<Account>> {
     let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     text.lines()

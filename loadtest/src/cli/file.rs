@@ -15,6 +15,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::cli::connect_storm::StormFlags;
 use crate::cli::idle::IdleFlags;
 use crate::cli::load::LoadFlags;
 use crate::plan::PlanError;
@@ -31,6 +32,9 @@ pub struct PlanFile {
     /// Sessions that do nothing.
     #[serde(default)]
     pub idle: IdleFlags,
+    /// Sign-ins.
+    #[serde(default)]
+    pub storm: StormFlags,
 }
 
 impl PlanFile {
@@ -87,6 +91,7 @@ mod tests {
         for entry in fs::read_dir(dir).unwrap().flatten() {
             let file = PlanFile::read(&entry.path()).unwrap();
             file.load.plan(crate::plan::Plan::default()).check().unwrap();
+            file.storm.plan().check().unwrap();
             plans += 1;
         }
         assert!(plans > 0);

@@ -2,6 +2,7 @@
 //!
 //! Owns names and defaults of flags; knows nothing of how a scenario works.
 
+pub mod connect_storm;
 pub mod file;
 pub mod idle;
 pub mod load;
@@ -15,6 +16,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use self::connect_storm::StormFlags;
 use self::file::PlanFile;
 use self::idle::IdleFlags;
 use self::load::LoadFlags;
@@ -22,10 +24,10 @@ use self::target::{DriverName, TargetArgs};
 use crate::driver::hongyan::HongyanDriver;
 use crate::driver::null::NullDriver;
 use crate::page;
-use crate::plan::{CONNECTIONS_MAX, Plan, Stop};
+use crate::plan::{CONNECTIONS_MAX, Plan, PlanError, Stop};
 use crate::report::{AnyReport, EXIT_OK, EXIT_USAGE, RunReport, Source};
 use crate::roster;
-use crate::scenario::{direct, idle as idle_sessions};
+use crate::scenario::{connect_storm as storm, direct, idle as idle_sessions};
 
 /// Load generator for Hongyan: what it carries, what it costs, and whether it kept its word.
 #[derive(Debug, Parser)]
@@ -39,6 +41,8 @@ pub struct Cli {
 /// See [`Cli`].
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Many sessions sign in, are cut off together and come back: what a sign-in costs and takes.
+    ConnectStorm(StormArgs),
     /// Compares two results, or two sets of them: better, worse or noise.
     Diff(crate::diff::DiffArgs),
     /// A ring of users, each writing to the next.
@@ -62,6 +66,17 @@ pub struct LoadArgs {
     /// Load.
     #[command(flatten)]
     pub load: LoadFlags,
+    /// Target.
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// See [`Command::ConnectStorm`].
+#[derive(Debug, Args)]
+pub struct StormArgs {
+    /// Sign-ins.
+    #[command(flatten)]
+    pub storm: StormFlags,
     /// Target.
     #[command(flatten)]
     pub target: TargetArgs,
@@ -121,7 +136,7 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("hongyan-loadtest: {error:#}");
-            let usage = error.is::<crate::plan::PlanError>();
+            let usage = error.is::<PlanError>();
             ExitCode::from(if usage { EXIT_USAGE } else { crate::report::EXIT_FAILED })
         }
     }
@@ -133,6 +148,7 @@ pub fn main() -> ExitCode {
 /// The run could not begin, or its result could not be written.
 pub fn run(command: &Command) -> anyhow::Result<u8> {
     match command {
+        Command::ConnectStorm(args) => connect_storm(args),
         Command::Diff(args) => crate::diff::diff(args),
         Command::Direct(args) => direct_messages(args),
         Command::Fill(args) => fill(args),
@@ -177,6 +193,20 @@ fn ring(scenario: &str, plan: &Plan, target: &TargetArgs) -> anyhow::Result<RunR
             direct::run(&driver, (scenario, "null relay"), plan, &watch)
         }
     }
+}
+
+fn connect_storm(args: &StormArgs) -> anyhow::Result<u8> {
+    let file = PlanFile::of(args.target.plan.as_deref(), "connect-storm")?;
+    if args.target.driver != DriverName::Hongyan {
+        return Err(PlanError::new("connect-storm needs a Hongyan server".to_owned()).into());
+    }
+    let flags = args.storm.clone().over(file.storm);
+    let plan = flags.plan();
+    plan.check()?;
+    let devices = flags.devices.unwrap_or(1) as usize;
+    let accounts = args.target.sessions(plan.connections, devices)?;
+    let report = storm::run(&args.target.endpoint()?, &accounts, &plan, &args.target.watch())?;
+    finish(&report, report.verdict.exit_code, &args.target)
 }
 
 fn idle(args: &IdleArgs) -> anyhow::Result<u8> {
@@ -238,9 +268,13 @@ fn finish<R: Serialize + std::fmt::Display>(
         fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))?;
     }
     if let Some(path) = &target.html {
-        let report = AnyReport::from_json(serde_json::to_value(report)?, path)?;
-        let name = report.scenario().to_owned();
-        page::write_html(&[Source { name, report }], path)?;
+        match AnyReport::from_json(serde_json::to_value(report)?, path) {
+            Ok(report) => {
+                let name = report.scenario().to_owned();
+                page::write_html(&[Source { name, report }], path)?;
+            }
+            Err(_) => eprintln!("hongyan-loadtest: there is no page for this scenario yet"),
+        }
     }
     Ok(code)
 }

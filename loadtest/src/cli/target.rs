@@ -99,6 +99,30 @@ impl TargetArgs {
             .context("preparing accounts")
     }
 
+    /// Tokens for `count` sessions: of as many accounts, or of fewer with `devices` each, whose
+    /// tokens come from the operator's interface. A users file that has enough is taken as it is.
+    ///
+    /// # Errors
+    /// As [`roster::prepare`] and [`roster::issue_devices`]; or several devices without `--data`.
+    pub fn sessions(&self, count: usize, devices: usize) -> anyhow::Result<Vec<Account>> {
+        let file = self.users_file.as_deref();
+        if devices <= 1 || roster::holds(file, count)? {
+            return self.accounts(count);
+        }
+        let data = self.data.as_deref().context("several --devices need --data")?;
+        let operator = roster::Operator::of_data(data)?;
+        let people = count.div_ceil(devices);
+        let accounts = roster::prepare(&self.endpoint()?, people, &self.users_prefix, None)
+            .context("preparing accounts")?;
+        let mut users =
+            roster::issue_devices(&operator, &accounts, devices).context("issuing tokens")?;
+        if let Some(file) = file {
+            roster::write_file(file, &users)?;
+        }
+        users.truncate(count);
+        Ok(users)
+    }
+
     /// The driver for a run of `plan` with so many accounts.
     ///
     /// # Errors

@@ -15,8 +15,11 @@ pub mod pacing;
 pub mod payload;
 pub mod topology;
 
+pub(crate) mod crowd;
+
 mod conclude;
 mod connection;
+mod login;
 mod observer;
 mod worker;
 

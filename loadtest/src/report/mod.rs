@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::envelope::{AnyReport, CapacityReport, EnvelopeError, FILE_BYTES_MAX, Source};
+pub(crate) use self::text::{latency, verdict};
 pub use self::verdict::{
     EXIT_FAILED, EXIT_NOT_EVIDENCE, EXIT_OK, EXIT_USAGE, GENERATOR_SHARE_MAX, LATENESS_P99_US_MAX,
     Verdict,

@@ -69,7 +69,8 @@ fn row(f: &mut Formatter<'_>, name: &str, value: &str) -> fmt::Result {
     writeln!(f, "  {name:<16}{value}")
 }
 
-fn latency(f: &mut Formatter<'_>, name: &str, summary: &LatencySummary) -> fmt::Result {
+/// A line with a distribution.
+pub(crate) fn latency(f: &mut Formatter<'_>, name: &str, summary: &LatencySummary) -> fmt::Result {
     let mut text = String::new();
     for (label, us) in [
         ("p50", summary.p50_us),
@@ -106,7 +107,8 @@ fn costs(f: &mut Formatter<'_>, costs: &Costs) -> fmt::Result {
     Ok(())
 }
 
-fn verdict(f: &mut Formatter<'_>, verdict: &Verdict) -> fmt::Result {
+/// The verdict, with its reasons.
+pub(crate) fn verdict(f: &mut Formatter<'_>, verdict: &Verdict) -> fmt::Result {
     let word = match verdict.exit_code {
         EXIT_OK => "ok",
         EXIT_FAILED => "THE PRODUCT FAILED",

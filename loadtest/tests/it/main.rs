@@ -6,4 +6,5 @@ mod direct;
 mod page;
 mod sample;
 mod server;
+mod storms;
 mod text;

@@ -166,6 +166,7 @@ pub(crate) fn machine() -> Machine {
         kernel: "6.18.5".to_owned(),
         file_system: "ext4".to_owned(),
         revision: "f2222b7d1c0a+".to_owned(),
+        ..Machine::default()
     }
 }
 
