@@ -19,12 +19,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod catchup;
 pub mod ceilings;
 pub mod cli;
 pub mod clock;
+pub mod crew;
 pub mod diff;
 pub mod driver;
 pub mod engine;
+pub mod groups;
 pub mod histogram;
 pub mod null_relay;
 pub mod number;

@@ -8,6 +8,7 @@
 //! Owns the file (JSON lines, one account each, readable by its owner only). A refresh token works
 //! once: the file is written before the accounts are used.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -99,6 +100,19 @@ pub fn prepare(
         None if accounts.len() < count => bail!("{} of {count} accounts are ready", accounts.len()),
         None => Ok(accounts.into_iter().take(count).collect()),
     }
+}
+
+/// The account with an access token that is good for the next minutes: as it is, or with the pair
+/// that its refresh token buys. Whoever keeps it in a file must write the new pair down.
+///
+/// # Errors
+/// The server cannot be reached or refuses.
+pub(crate) fn in_force(
+    endpoint: &Endpoint,
+    index: usize,
+    account: &Account,
+) -> anyhow::Result<Account> {
+    renew(endpoint, "", index, Some(account))
 }
 
 /// Tokens for `devices` devices of each account, made by the operator's interface: opening many
@@ -243,6 +257,24 @@ pub fn write_file(file: &Path, accounts: &[Account]) -> anyhow::Result<()> {
         .with_context(|| format!("writing {}", file.display()))
 }
 
+/// Writes the tokens of `accounts` into a file that knows them; others stay as they are.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub fn update_file(file: &Path, accounts: &[Account]) -> anyhow::Result<()> {
+    let fresh: HashMap<(&str, &str), &Account> = accounts
+        .iter()
+        .map(|account| ((account.name.as_str(), account.device_id.as_str()), account))
+        .collect();
+    let mut known = read_file(file)?;
+    for account in &mut known {
+        if let Some(found) = fresh.get(&(account.name.as_str(), account.device_id.as_str())) {
+            *account = (*found).clone();
+        }
+    }
+    write_file(file, &known)
+}
+
 /// Brings one account's tokens into force: as they are, by refresh, by registering, by password.
 fn renew(
     endpoint: &Endpoint,
@@ -321,6 +353,13 @@ mod tests {
         let read = read_file(&file).unwrap();
         assert_eq!(read.len(), 2);
         assert_eq!((read[1].user_id, &read[1].refresh_token), (4097, &account.refresh_token));
+        let fresh = Account { access_token: "newer".into(), ..account.clone() };
+        let other = Account { name: "load-2".into(), ..account.clone() };
+        write_file(&file, &[other.clone(), account]).unwrap();
+        update_file(&file, &[fresh]).unwrap();
+        let read = read_file(&file).unwrap();
+        assert_eq!((&*read[0].access_token, &*read[1].access_token), ("token", "newer"));
+        assert_eq!(read[0].name, other.name);
         fs::write(&file, "not json").unwrap();
         assert!(read_file(&file).is_err());
     }

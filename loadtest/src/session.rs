@@ -17,11 +17,29 @@ use crate::stream::{Endpoint, Stream};
 
 const TRIES_MAX: u32 = 200;
 
+/// Pushes that a wire keeps while it waits for an answer, at most; more are an error.
+const PUSHES_MAX: usize = 1 << 20;
+
 /// A blocking connection for the requests around a run; never part of what is measured.
 #[derive(Debug)]
 pub struct Wire {
     stream: Stream,
     last_request: u64,
+    /// Pushes that came while an answer was waited for, when they are wanted.
+    pushes: Option<Vec<Frame>>,
+    /// What went over it.
+    pub traffic: Traffic,
+}
+
+/// What went over a connection since its preface.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests that were answered.
+    pub round_trips: u64,
+    /// Bytes received, pushes included; TLS not counted.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
 }
 
 impl Wire {
@@ -35,7 +53,26 @@ impl Wire {
         let mut preface = [0; PREFACE_BYTES];
         stream.read_exact(&mut preface).context("waiting for the server's preface")?;
         negotiate(&preface)?;
-        Ok(Self { stream, last_request: 0 })
+        Ok(Self { stream, last_request: 0, pushes: None, traffic: Traffic::default() })
+    }
+
+    /// The same, with pushes kept for [`Wire::take_pushes`].
+    #[must_use]
+    pub fn keeping_pushes(self) -> Self {
+        Self { pushes: Some(Vec::new()), ..self }
+    }
+
+    /// Pushes that came while answers were waited for, in their order.
+    pub fn take_pushes(&mut self) -> Vec<Frame> {
+        self.pushes.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Sends a message that wants no reply.
+    ///
+    /// # Errors
+    /// The connection failed.
+    pub fn tell(&mut self, opcode: Opcode, message: &impl Message) -> anyhow::Result<()> {
+        self.write(opcode, 0, message)
     }
 
     /// Says hello; with a token this opens the session.
@@ -71,10 +108,9 @@ impl Wire {
     ) -> anyhow::Result<Result<M, pb::Error>> {
         for _ in 0..TRIES_MAX {
             self.last_request += 1;
-            let mut out = BytesMut::new();
-            frame::encode_message(opcode, self.last_request, message, &mut out);
-            self.stream.write_all(&out)?;
+            self.write(opcode, self.last_request, message)?;
             let reply = self.reply()?;
+            self.traffic.round_trips += 1;
             if reply.opcode != Opcode::Error.number() {
                 return Ok(Ok(reply.message()?));
             }
@@ -93,7 +129,21 @@ impl Wire {
         self.stream
     }
 
-    /// The reply to the last request; pushes on the way are passed over. Reads not a byte more.
+    fn write(
+        &mut self,
+        opcode: Opcode,
+        request: u64,
+        message: &impl Message,
+    ) -> anyhow::Result<()> {
+        let mut out = BytesMut::new();
+        frame::encode_message(opcode, request, message, &mut out);
+        self.traffic.bytes_out += out.len() as u64;
+        self.stream.write_all(&out)?;
+        Ok(())
+    }
+
+    /// The reply to the last request; pushes on the way are kept or passed over. Reads not a byte
+    /// more.
     fn reply(&mut self) -> anyhow::Result<Frame> {
         loop {
             let frame = self.read_frame()?;
@@ -104,6 +154,14 @@ impl Wire {
             if frame.request == self.last_request {
                 return Ok(frame);
             }
+            if let Some(pushes) = &mut self.pushes
+                && frame.request == 0
+            {
+                if pushes.len() == PUSHES_MAX {
+                    bail!("too many pushes came before an answer");
+                }
+                pushes.push(frame);
+            }
         }
     }
 
@@ -112,6 +170,7 @@ impl Wire {
         for index in 0..limits::LENGTH_PREFIX_BYTES_MAX {
             let mut byte = [0];
             self.stream.read_exact(&mut byte).context("waiting for an answer")?;
+            self.traffic.bytes_in += 1;
             len |= usize::from(byte[0] & 0x7f) << (7 * index);
             if byte[0] & 0x80 == 0 {
                 break;
@@ -122,6 +181,7 @@ impl Wire {
         }
         let mut bytes = vec![0; len];
         self.stream.read_exact(&mut bytes)?;
+        self.traffic.bytes_in += len as u64;
         Ok(Frame::decode(Bytes::from(bytes))?)
     }
 }

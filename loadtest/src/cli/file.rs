@@ -16,6 +16,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::cli::connect_storm::StormFlags;
+use crate::cli::group_fanout::GroupFanoutFlags;
 use crate::cli::idle::IdleFlags;
 use crate::cli::load::LoadFlags;
 use crate::plan::PlanError;
@@ -35,6 +36,9 @@ pub struct PlanFile {
     /// Sign-ins.
     #[serde(default)]
     pub storm: StormFlags,
+    /// Groups.
+    #[serde(default, rename = "group-fanout")]
+    pub group_fanout: GroupFanoutFlags,
 }
 
 impl PlanFile {

@@ -4,6 +4,7 @@
 
 pub mod connect_storm;
 pub mod file;
+pub mod group_fanout;
 pub mod idle;
 pub mod load;
 pub mod target;
@@ -18,6 +19,7 @@ use serde::Serialize;
 
 use self::connect_storm::StormFlags;
 use self::file::PlanFile;
+use self::group_fanout::GroupFanoutArgs;
 use self::idle::IdleFlags;
 use self::load::LoadFlags;
 use self::target::{DriverName, TargetArgs};
@@ -50,6 +52,8 @@ pub enum Command {
     /// The same ring until a number of messages is stored (1000000 when not given), for timing a
     /// restart.
     Fill(LoadArgs),
+    /// Groups in which a few write and everybody hears.
+    GroupFanout(GroupFanoutArgs),
     /// Sessions that only send heartbeats: memory and CPU of each.
     Idle(IdleArgs),
     /// Shows results as one HTML page.
@@ -152,6 +156,7 @@ pub fn run(command: &Command) -> anyhow::Result<u8> {
         Command::Diff(args) => crate::diff::diff(args),
         Command::Direct(args) => direct_messages(args),
         Command::Fill(args) => fill(args),
+        Command::GroupFanout(args) => group_fanout::run(args),
         Command::Idle(args) => idle(args),
         Command::Report(args) => crate::page::report(args),
         Command::Run(args) => run_file(args),
@@ -257,7 +262,8 @@ fn users(args: &UsersArgs) -> anyhow::Result<u8> {
     Ok(EXIT_OK)
 }
 
-fn finish<R: Serialize + std::fmt::Display>(
+/// Prints a report, writes it where the user wants it, and gives its exit code.
+pub(crate) fn finish<R: Serialize + std::fmt::Display>(
     report: &R,
     code: u8,
     target: &TargetArgs,

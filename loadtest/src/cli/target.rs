@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use crate::plan::Plan;
+use crate::driver::hongyan::HongyanDriver;
+use crate::plan::{Plan, PlanError};
 use crate::roster::{self, Account};
 use crate::scenario::Watch;
 use crate::stream::{Endpoint, TlsTrust, Transport};
@@ -127,12 +128,37 @@ impl TargetArgs {
     ///
     /// # Errors
     /// As [`TargetArgs::accounts`].
-    pub fn hongyan(
-        &self,
-        plan: &Plan,
-        users: usize,
-    ) -> anyhow::Result<crate::driver::hongyan::HongyanDriver> {
-        let accounts = self.accounts(users)?;
-        Ok(crate::driver::hongyan::HongyanDriver::new(self.endpoint()?, accounts, plan.clone()))
+    pub fn hongyan(&self, plan: &Plan, users: usize) -> anyhow::Result<HongyanDriver> {
+        self.driver_of(self.accounts(users)?, plan)
+    }
+
+    /// The driver for a run of `plan` with `accounts`.
+    ///
+    /// # Errors
+    /// As [`TargetArgs::endpoint`].
+    pub fn driver_of(&self, accounts: Vec<Account>, plan: &Plan) -> anyhow::Result<HongyanDriver> {
+        Ok(HongyanDriver::new(self.endpoint()?, accounts, plan.clone()))
+    }
+
+    /// Writes tokens that were renewed during a run back to the users file, where there is one.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn keep(&self, driver: &HongyanDriver) -> anyhow::Result<()> {
+        match self.users_file.as_deref() {
+            Some(file) => roster::update_file(file, &driver.accounts()),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a driver that `scenario` cannot be run on.
+    ///
+    /// # Errors
+    /// [`PlanError`] unless the driver is Hongyan's.
+    pub fn must_be_hongyan(&self, scenario: &str) -> Result<(), PlanError> {
+        if self.driver == DriverName::Hongyan {
+            return Ok(());
+        }
+        Err(PlanError::new(format!("{scenario} runs on a Hongyan server only")))
     }
 }

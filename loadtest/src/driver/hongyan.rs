@@ -1,18 +1,19 @@
 //! Hongyan itself, over plain TCP or TLS.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use hongyan_protocol::ids::GroupId;
 use hongyan_protocol::{ConversationId, FrameDecoder, Opcode, UserId, frame, limits, pb};
 
+use crate::catchup;
 use crate::driver::send_form::{SendForm, SendTail};
-use crate::driver::{Driver, Event, Link, LinkError, Tag};
+use crate::driver::{Driver, Event, Link, LinkError, Missed, Return, Tag};
 use crate::engine::payload::{Stamp, TextForm};
 use crate::engine::topology::{Seat, Talk};
 use crate::plan::Plan;
-use crate::roster::Account;
+use crate::roster::{self, Account};
 use crate::session::Wire;
 use crate::stream::{Endpoint, Stream};
 use crate::wire::{Fields, FrameView, Value, bytes_field};
@@ -23,11 +24,12 @@ const ERROR: u32 = Opcode::Error.number();
 const GOODBYE: u32 = Opcode::Goodbye.number();
 const SYNC_NEEDED: u32 = Opcode::SyncNeeded.number();
 
-/// Opens sessions of the roster's accounts.
+/// Opens sessions of the roster's accounts. A run may be longer than a token lives: where one is
+/// about to expire, the account gets a new pair first.
 #[derive(Debug)]
 pub struct HongyanDriver {
     endpoint: Endpoint,
-    accounts: Vec<Account>,
+    accounts: Mutex<Vec<Account>>,
     groups: Vec<GroupId>,
     plan: Plan,
 }
@@ -36,7 +38,7 @@ impl HongyanDriver {
     /// For the server at `endpoint`; seats' users are numbers of `accounts`.
     #[must_use]
     pub const fn new(endpoint: Endpoint, accounts: Vec<Account>, plan: Plan) -> Self {
-        Self { endpoint, accounts, groups: Vec::new(), plan }
+        Self { endpoint, accounts: Mutex::new(accounts), groups: Vec::new(), plan }
     }
 
     /// The same with groups, which seats' talks name by number.
@@ -45,12 +47,55 @@ impl HongyanDriver {
         Self { groups, ..self }
     }
 
+    /// The accounts, with the tokens that are in force now.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<Account> {
+        self.roster().clone()
+    }
+
+    fn roster(&self) -> std::sync::MutexGuard<'_, Vec<Account>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The account of a seat's user, with a token in force.
+    pub(crate) fn account(&self, index: usize, user: usize) -> anyhow::Result<Account> {
+        let known = self.roster().get(user).cloned().context("the roster is too short")?;
+        let account = roster::in_force(&self.endpoint, index, &known)?;
+        if account.access_token != known.access_token {
+            self.roster()[user] = account.clone();
+        }
+        Ok(account)
+    }
+
+    fn user_id(&self, user: usize) -> Option<UserId> {
+        self.roster().get(user).and_then(|account| UserId::new(account.user_id))
+    }
+
+    /// Where the server is.
+    #[must_use]
+    pub const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The server's names of talks.
+    ///
+    /// # Errors
+    /// The roster or the groups are too short.
+    pub(crate) fn conversations(&self, talks: &[Talk]) -> anyhow::Result<Vec<pb::ConversationId>> {
+        talks.iter().map(|talk| self.conversation(*talk)).collect()
+    }
+
+    fn link(&self, talks: Vec<pb::ConversationId>, seat: &Seat) -> HongyanLink {
+        let text = TextForm::new(self.plan.bytes, self.plan.seed);
+        HongyanLink::new(talks, seat, SendTail::new(self.plan.level, &text, self.plan.window))
+    }
+
     fn conversation(&self, talk: Talk) -> anyhow::Result<pb::ConversationId> {
-        let user = |index: usize| self.accounts.get(index).and_then(|who| UserId::new(who.user_id));
         let conversation = match talk {
-            Talk::Direct { me, with } => {
-                user(me).zip(user(with)).and_then(|(me, with)| ConversationId::direct(me, with))
-            }
+            Talk::Direct { me, with } => self
+                .user_id(me)
+                .zip(self.user_id(with))
+                .and_then(|(me, with)| ConversationId::direct(me, with)),
             Talk::Group { group } => self.groups.get(group).copied().map(ConversationId::Group),
         };
         conversation
@@ -63,15 +108,52 @@ impl Driver for HongyanDriver {
     type Link = HongyanLink;
 
     fn open(&self, index: usize, seat: &Seat) -> anyhow::Result<(Stream, HongyanLink)> {
-        let account = self.accounts.get(seat.user).context("the roster is too short")?;
+        let account = self.account(index, seat.user)?;
         let mut wire = Wire::connect(&self.endpoint, index)?;
-        let welcome = wire.greet(&account.device_id, account.access_token.clone())?;
+        let welcome = wire.greet(&account.device_id, account.access_token)?;
         welcome.session.with_context(|| format!("no session for {}", account.name))?;
-        let talks =
-            seat.talks.iter().map(|talk| self.conversation(*talk)).collect::<Result<_, _>>()?;
-        let text = TextForm::new(self.plan.bytes, self.plan.seed);
-        let tail = SendTail::new(self.plan.level, &text, self.plan.window);
-        Ok((wire.into_stream(), HongyanLink::new(talks, seat, tail)))
+        let talks = self.conversations(&seat.talks)?;
+        Ok((wire.into_stream(), self.link(talks, seat)))
+    }
+
+    fn reopen(
+        &self,
+        index: usize,
+        seat: &Seat,
+        held: Option<&[u64]>,
+    ) -> anyhow::Result<Return<HongyanLink>> {
+        let account = self.account(index, seat.user)?;
+        let talks = self.conversations(&seat.talks)?;
+        let caught = match held {
+            None => catchup::begin(&self.endpoint, index, &account, &talks)?,
+            Some(held) => {
+                let held: Vec<_> = talks.iter().copied().zip(held.iter().copied()).collect();
+                catchup::resume(&self.endpoint, index, &account, &held)?
+            }
+        };
+        let mut missed = Vec::new();
+        for (slot, kept) in caught.kept.iter().enumerate() {
+            missed.extend(kept.missed.iter().map(|message| Missed {
+                slot,
+                seq: message.seq,
+                text: text_of(message),
+            }));
+        }
+        Ok(Return {
+            held: caught.kept.iter().map(|kept| kept.seq).collect(),
+            missed,
+            traffic: caught.wire.traffic,
+            stream: caught.wire.into_stream(),
+            link: self.link(talks, seat),
+        })
+    }
+}
+
+/// What this generator wrote into a message; empty when it is something else.
+pub(crate) fn text_of(message: &pb::Message) -> Bytes {
+    match message.body.as_ref().and_then(|body| body.kind.as_ref()) {
+        Some(pb::body::Kind::Text(text)) => Bytes::copy_from_slice(text.as_bytes()),
+        _ => Bytes::new(),
     }
 }
 

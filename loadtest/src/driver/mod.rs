@@ -5,10 +5,12 @@
 //! one schedule and one ledger serve every server, and what differs between two servers in a
 //! comparison is their bytes.
 
-use bytes::BytesMut;
+use anyhow::bail;
+use bytes::{Bytes, BytesMut};
 
 use crate::engine::payload::Stamp;
 use crate::engine::topology::Seat;
+use crate::session::Traffic;
 use crate::stream::Stream;
 
 pub mod hongyan;
@@ -90,6 +92,32 @@ pub trait Link: Send + 'static {
     fn encode_upkeep(&mut self, _out: &mut BytesMut) {}
 }
 
+/// A connection of a seat that was away.
+#[derive(Debug)]
+pub struct Return<L> {
+    /// In blocking mode.
+    pub stream: Stream,
+    /// Its bytes from here on.
+    pub link: L,
+    /// By talk of the seat: the seq of the newest message.
+    pub held: Vec<u64>,
+    /// What was missed: per talk in ascending order and without a gap.
+    pub missed: Vec<Missed>,
+    /// What it took.
+    pub traffic: Traffic,
+}
+
+/// A message that was missed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missed {
+    /// Which of the seat's talks it is in.
+    pub slot: usize,
+    /// Its place in the conversation.
+    pub seq: u64,
+    /// What was written into it; empty when it is no text.
+    pub text: Bytes,
+}
+
 /// Opens connections to one kind of server.
 pub trait Driver {
     /// Its connections' bytes.
@@ -115,4 +143,19 @@ pub trait Driver {
     /// # Errors
     /// Says what the server answered; the run cannot begin then.
     fn open(&self, index: usize, seat: &Seat) -> anyhow::Result<(Stream, Self::Link)>;
+
+    /// Opens a connection for a run in which seats go away and come back, and brings what was
+    /// missed. `held` says by talk the highest seq below which the seat has no gap; `None` is its
+    /// first connection, which misses nothing. Blocks, for a bounded time.
+    ///
+    /// # Errors
+    /// Says what the server answered, or that this driver cannot do it.
+    fn reopen(
+        &self,
+        _index: usize,
+        _seat: &Seat,
+        _held: Option<&[u64]>,
+    ) -> anyhow::Result<Return<Self::Link>> {
+        bail!("this driver does not bring connections back");
+    }
 }

@@ -10,6 +10,7 @@ use crate::engine::ledger::{Findings, Outbound};
 use crate::engine::observer::{Sample, Seen};
 use crate::engine::topology::Topology;
 use crate::engine::worker::WorkerOutcome;
+use crate::engine::{Details, LifeFigures};
 use crate::histogram::{LatencySummary, merge, nanoseconds};
 use crate::plan::{Pace, Plan};
 use crate::report::{Costs, Outcome};
@@ -21,7 +22,7 @@ pub(crate) fn conclude<L: Link>(
     outcomes: Vec<WorkerOutcome<L>>,
     seen: Seen,
     whole_ns: u64,
-) -> Outcome {
+) -> (Outcome, Details) {
     let Seen { from, to, ticks } = seen;
     let measured_s = (to.at_ns - from.at_ns) as f64 / 1e9;
     let (acked, delivered) = (to.acked - from.acked, to.delivered - from.delivered);
@@ -37,10 +38,12 @@ pub(crate) fn conclude<L: Link>(
         ..Outcome::default()
     };
     let mut stages = Stages::default();
+    let mut life = LifeFigures::default();
     let mut seats: BTreeMap<usize, Connection<L>> = BTreeMap::new();
     let threads = outcomes.len();
     for (worker, part) in outcomes.into_iter().enumerate() {
         stages.add(&part);
+        add_life(&mut life, &part);
         outcome.postponed += part.postponed;
         outcome.not_offered += part.not_offered;
         outcome.findings.unanswered += part.unanswered;
@@ -53,7 +56,19 @@ pub(crate) fn conclude<L: Link>(
     }
     judge(&seats, topology, &mut outcome);
     stages.summarize(plan, &mut outcome);
-    outcome
+    life.return_latency = LatencySummary::of(&stages.returns);
+    (outcome, Details { spread: LatencySummary::of(&stages.spread), life })
+}
+
+fn add_life<L>(life: &mut LifeFigures, part: &WorkerOutcome<L>) {
+    life.absent_sends += part.absent;
+    let Some(comings) = &part.comings else {
+        return;
+    };
+    life.returns += comings.returns;
+    life.caught_up += comings.caught_up;
+    life.round_trips += comings.round_trips;
+    life.bytes_in += comings.bytes_in;
 }
 
 /// The latencies of all workers.
@@ -62,12 +77,14 @@ struct Stages {
     service: Histogram<u64>,
     e2e: Histogram<u64>,
     late: Histogram<u64>,
+    spread: Histogram<u64>,
+    returns: Histogram<u64>,
 }
 
 impl Default for Stages {
     fn default() -> Self {
-        let [ack, service, e2e, late] = std::array::from_fn(|_| nanoseconds());
-        Self { ack, service, e2e, late }
+        let [ack, service, e2e, late, spread, returns] = std::array::from_fn(|_| nanoseconds());
+        Self { ack, service, e2e, late, spread, returns }
     }
 }
 
@@ -78,8 +95,12 @@ impl Stages {
             (&mut self.service, &part.service_latency),
             (&mut self.e2e, &part.e2e_latency),
             (&mut self.late, &part.lateness),
+            (&mut self.spread, &part.spread),
         ] {
             merge(into, from);
+        }
+        if let Some(comings) = &part.comings {
+            merge(&mut self.returns, &comings.took);
         }
     }
 

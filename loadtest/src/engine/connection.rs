@@ -3,11 +3,14 @@
 //! Owns the bytes both ways and the ends of all streams that begin or end here. Knows no schedule:
 //! the worker says when to send.
 
+mod away;
+
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use bytes::{Buf, BytesMut};
 
+use self::away::Presence;
 use crate::clock::RunClock;
 use crate::driver::{Event, Link, LinkError, Tag};
 use crate::engine::ledger::{Findings, Inbound, Order, Outbound};
@@ -32,6 +35,8 @@ pub(crate) enum Broken {
     Io(io::ErrorKind),
     #[error(transparent)]
     Link(#[from] LinkError),
+    #[error("it did not come back: {0}")]
+    Return(String),
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,6 +66,8 @@ pub(crate) struct Heard {
 struct Slot {
     order: Order,
     receipt_due: bool,
+    /// Streams of others are heard in it.
+    heard: bool,
 }
 
 /// How a run's connections behave.
@@ -93,6 +100,9 @@ pub(crate) struct Connection<L> {
     due: Vec<usize>,
     next_lane: usize,
     damaged: u64,
+    presence: Presence,
+    /// The server told it to catch up, and it has not done so yet.
+    shed: bool,
     manners: Manners,
     /// In the worker's list of connections to flush.
     pub(crate) dirty: bool,
@@ -113,6 +123,8 @@ impl<L: Link> Connection<L> {
             .map(|lane| Heard { lane: *lane, inbound: Inbound::default() })
             .collect();
         let window = if sends.is_empty() { 0 } else { manners.window };
+        let mut slots: Vec<Slot> = seat.talks.iter().map(|_| Slot::default()).collect();
+        seat.hears.iter().for_each(|lane| slots[lane.slot].heard = true);
         Self {
             stream,
             link,
@@ -123,10 +135,12 @@ impl<L: Link> Connection<L> {
             backlog: VecDeque::new(),
             sends,
             hears,
-            slots: seat.talks.iter().map(|_| Slot::default()).collect(),
+            slots,
             due: Vec::new(),
             next_lane: 0,
             damaged: 0,
+            presence: Presence::Here,
+            shed: false,
             manners,
             dirty: false,
             broken: None,
@@ -160,10 +174,13 @@ impl<L: Link> Connection<L> {
     /// Queues a send of stream `lane` of this seat when the window and the quota have room; false
     /// when they have not.
     pub(crate) fn send(&mut self, lane: usize, planned_ns: u64, now_ns: u64) -> bool {
+        if !self.is_here() {
+            return false;
+        }
         let Some(sent) = self.sends.get_mut(lane) else {
             return false;
         };
-        if self.broken.is_some() || sent.outbound.sent() >= self.manners.quota {
+        if sent.outbound.sent() >= self.manners.quota {
             return false;
         }
         let Some(tag) = self.free.pop() else {
@@ -230,25 +247,36 @@ impl<L: Link> Connection<L> {
         text: &TextForm,
         tally: &mut Tally,
     ) {
-        while self.broken.is_none() {
-            match self.stream.read(scratch) {
-                Ok(0) => self.broken = Some(Broken::Closed),
-                Ok(count) => {
-                    let now_ns = clock.now_ns();
-                    if let Err(error) = self.take(&scratch[..count], now_ns, text, tally) {
-                        self.broken = Some(error);
-                    }
-                    // A read that did not fill the buffer emptied the socket: the next bytes
-                    // make a new edge.
-                    if count < scratch.len() {
-                        break;
-                    }
+        while self.broken.is_none()
+            && self.presence != Presence::Away
+            && self.read_some(scratch, clock, text, tally)
+        {}
+    }
+
+    /// Reads once; false when the socket is empty.
+    fn read_some(
+        &mut self,
+        scratch: &mut [u8],
+        clock: &RunClock,
+        text: &TextForm,
+        tally: &mut Tally,
+    ) -> bool {
+        match self.stream.read(scratch) {
+            Ok(0) => self.broken = Some(Broken::Closed),
+            Ok(count) => {
+                let now_ns = clock.now_ns();
+                if let Err(error) = self.take(&scratch[..count], now_ns, text, tally) {
+                    self.broken = Some(error);
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => self.broken = Some(Broken::Io(error.kind())),
+                // A read that did not fill the buffer emptied the socket: the next bytes make a
+                // new edge.
+                return count == scratch.len();
             }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            Err(error) => self.broken = Some(Broken::Io(error.kind())),
         }
+        true
     }
 
     /// Writes what is queued, with the receipt that is due before it.
@@ -325,6 +353,10 @@ impl<L: Link> Connection<L> {
                     let flight = self.land(tag)?;
                     let sent = &mut self.sends[flight.lane];
                     sent.outbound.note_ack(flight.counter, seq);
+                    let slot = &mut self.slots[sent.lane.slot];
+                    if slot.heard {
+                        slot.order.note_own(seq);
+                    }
                     tally.note_ack(
                         now_ns.saturating_sub(flight.planned_ns),
                         now_ns.saturating_sub(flight.sent_ns),
@@ -360,6 +392,7 @@ impl<L: Link> Connection<L> {
 
     /// Pushes were dropped: nothing says of which conversation.
     fn note_shed(&mut self) {
+        self.shed = true;
         self.hears.iter_mut().for_each(|heard| heard.inbound.note_shed());
         self.slots.iter_mut().for_each(|slot| slot.order.note_shed());
     }
@@ -384,6 +417,7 @@ impl<L: Link> Connection<L> {
         if heard.inbound.note(stamp.counter, seq) {
             state.order.note(seq);
             tally.note_delivery(now_ns.saturating_sub(stamp.planned_ns));
+            tally.spread.note(stamp.stream, stamp.counter, now_ns);
         }
         match self.manners.receipts {
             Receipts::Batch => {

@@ -73,30 +73,88 @@ pub struct Inbound {
     sheds: u64,
 }
 
-/// The seqs of one conversation as one receiver sees them pushed.
+/// The seqs of one conversation as one receiver sees them: those pushed to it, and, where it sends
+/// into the conversation as well, those that its sends were acknowledged with.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Order {
-    last_seq: u64,
-    breaks: u64,
+    lowest: u64,
+    highest: u64,
+    count: u64,
+    last_pushed: u64,
+    /// Where it began, when that is known.
+    begun: bool,
+    held: u64,
+    /// Seqs above `held` that came before what is between; only when it has begun.
+    beyond: BTreeSet<u64>,
+    /// Pushes at or below an earlier one.
+    backwards: u64,
     sheds: u64,
 }
 
 impl Order {
-    /// The highest seq that arrived.
+    /// The highest seq that was pushed.
     #[must_use]
     pub const fn last_seq(&self) -> u64 {
-        self.last_seq
+        self.last_pushed
     }
 
-    /// A message arrived for the first time.
+    /// A message was pushed for the first time.
     pub fn note(&mut self, seq: u64) {
         if seq == 0 {
             return;
         }
-        if self.last_seq != 0 && seq != self.last_seq + 1 {
-            self.breaks += 1;
+        self.backwards += u64::from(seq <= self.last_pushed);
+        self.last_pushed = self.last_pushed.max(seq);
+        self.count_in(seq);
+    }
+
+    /// A send of this receiver was acknowledged. Acks and pushes come in either order.
+    pub fn note_own(&mut self, seq: u64) {
+        if seq != 0 {
+            self.count_in(seq);
         }
-        self.last_seq = self.last_seq.max(seq);
+    }
+
+    /// The conversation stands at `seq`, zero when nothing is in it: the next message is the one
+    /// after it. Before anything else.
+    pub fn begin_at(&mut self, seq: u64) {
+        self.begun = true;
+        self.held = seq;
+        self.count_in(seq);
+    }
+
+    /// The highest seq since the beginning below which nothing is missing; meaningful only when it
+    /// was said where that is.
+    #[must_use]
+    pub const fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// A message was fetched that may have been pushed before.
+    pub fn fill(&mut self, seq: u64) {
+        if seq > self.held && !self.beyond.contains(&seq) {
+            self.last_pushed = self.last_pushed.max(seq);
+            self.count_in(seq);
+        }
+    }
+
+    fn count_in(&mut self, seq: u64) {
+        self.lowest = if self.count == 0 { seq } else { self.lowest.min(seq) };
+        self.highest = self.highest.max(seq);
+        self.count += 1;
+        if self.begun && seq == self.held + 1 {
+            self.held = seq;
+            while self.beyond.remove(&(self.held + 1)) {
+                self.held += 1;
+            }
+        } else if self.begun && seq > self.held && self.beyond.len() < HELD_MAX {
+            self.beyond.insert(seq);
+        }
+    }
+
+    /// What was dropped has been fetched.
+    pub const fn forget_shed(&mut self) {
+        self.sheds = 0;
     }
 
     /// The server said that it dropped pushes to this receiver.
@@ -107,8 +165,9 @@ impl Order {
     /// What is wrong with it.
     #[must_use]
     pub fn findings(&self) -> Findings {
-        let seq_breaks = if self.sheds == 0 { self.breaks } else { 0 };
-        Findings { seq_breaks, ..Findings::default() }
+        let span = if self.count == 0 { 0 } else { self.highest - self.lowest + 1 };
+        let breaks = self.backwards + span.abs_diff(self.count);
+        Findings { seq_breaks: if self.sheds == 0 { breaks } else { 0 }, ..Findings::default() }
     }
 }
 
@@ -141,9 +200,27 @@ impl Inbound {
         true
     }
 
+    /// A message of this pair was fetched that may have been pushed before. True when it was not.
+    pub fn fill(&mut self, counter: u64, seq: u64) -> bool {
+        let known = counter < self.next_counter && !self.missing.contains(&counter);
+        if known {
+            return false;
+        }
+        // To come later than those after it is no fault here.
+        let reordered = self.reordered;
+        let new = self.note(counter, seq);
+        self.reordered = reordered;
+        new
+    }
+
     /// The server said that it dropped pushes to this receiver, who must catch up.
     pub const fn note_shed(&mut self) {
         self.sheds += 1;
+    }
+
+    /// What was dropped has been fetched: what is still missing now is lost.
+    pub const fn forget_shed(&mut self) {
+        self.sheds = 0;
     }
 }
 
@@ -161,7 +238,8 @@ pub struct Findings {
     pub reordered: u64,
     /// Arrived with other bytes than were sent, or at a seat that does not hear the stream.
     pub damaged: u64,
-    /// Steps in a receiver's seqs that were not one.
+    /// Seqs of a conversation that a receiver neither saw nor caused between those that it did, or
+    /// that came in another order.
     pub seq_breaks: u64,
     /// Pairs whose receiver saw other seqs than the sender's acks named.
     pub seq_disagreements: u64,
@@ -283,12 +361,69 @@ mod tests {
         };
         assert_eq!(breaks(&[7, 8, 9]), 0);
         assert_eq!(breaks(&[7, 9, 10]), 1);
+        assert_eq!(breaks(&[7, 9, 8]), 1);
         assert_eq!(breaks(&[0, 0, 0]), 0);
         let mut shed = Order::default();
         shed.note(1);
         shed.note_shed();
         shed.note(5);
         assert_eq!((shed.findings().seq_breaks, shed.last_seq()), (0, 5));
+    }
+
+    #[test]
+    fn own_sends_fill_the_gaps_between_pushes() {
+        let mut order = Order::default();
+        for seq in [6, 7, 9] {
+            order.note(seq);
+        }
+        assert_eq!(order.findings().seq_breaks, 1);
+        for seq in [4, 5, 8] {
+            order.note_own(seq);
+        }
+        assert_eq!((order.findings().seq_breaks, order.last_seq()), (0, 9));
+    }
+
+    #[test]
+    fn what_was_fetched_fills_the_gaps_and_is_counted_once() {
+        let mut order = Order::default();
+        order.begin_at(5);
+        for seq in [6, 9, 10] {
+            order.note(seq);
+        }
+        order.note_shed();
+        assert_eq!(order.held(), 6);
+        for seq in 7..=12 {
+            order.fill(seq);
+        }
+        order.forget_shed();
+        order.note(13);
+        assert_eq!((order.findings().seq_breaks, order.held(), order.last_seq()), (0, 13, 13));
+
+        let mut from = Outbound::default();
+        let mut to = Inbound::default();
+        for counter in 0..5 {
+            from.next_counter();
+            from.note_ack(counter, counter + 6);
+        }
+        assert!(to.note(0, 6) && to.note(3, 9));
+        to.note_shed();
+        let filled: Vec<bool> = (1..5).map(|counter| to.fill(counter, counter + 6)).collect();
+        assert_eq!(filled, [true, true, false, true]);
+        to.forget_shed();
+        assert_eq!(Findings::of_pair(&from, &to), Findings::default());
+        from.next_counter();
+        from.note_ack(5, 11);
+        assert_eq!(Findings::of_pair(&from, &to).lost, 1);
+    }
+
+    #[test]
+    fn a_conversation_that_began_empty_is_held_from_its_first_message() {
+        let mut order = Order::default();
+        order.begin_at(0);
+        order.note_own(2);
+        assert_eq!(order.held(), 0);
+        order.note(1);
+        assert_eq!((order.held(), order.findings().seq_breaks), (2, 0));
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! - Slots of a lane are in range of the seat's talks.
 
 use hongyan_protocol::ids::mix64;
+use serde::{Deserialize, Serialize};
 
 /// A conversation as one seat sees it. Users are numbered from 0, as in the roster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,19 @@ pub struct Seat {
     pub hears: Vec<Lane>,
 }
 
+/// How many groups, and who is in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupShape {
+    /// Groups.
+    pub groups: usize,
+    /// Members of each.
+    pub members: usize,
+    /// Members of each that are online.
+    pub online: usize,
+    /// Of those who are online, how many write.
+    pub senders: usize,
+}
+
 /// All seats of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Topology {
@@ -116,6 +130,60 @@ impl Topology {
         Self { seats }
     }
 
+    /// A ring of `users` in which those of `silent` only hear; in ascending order, and no two of
+    /// them next to each other.
+    #[must_use]
+    pub fn ring_with_silent(users: usize, silent: &[usize]) -> Self {
+        let speaks = |user: usize| silent.binary_search(&user).is_err();
+        let mut stream = vec![0_u32; users];
+        for (number, user) in (0..users).filter(|user| speaks(*user)).enumerate() {
+            stream[user] = number as u32;
+        }
+        let lane = |user: usize, slot| Lane { stream: stream[user], slot, receivers: 1 };
+        let seats = (0..users)
+            .map(|user| {
+                let before = (user + users - 1) % users;
+                let to_next = Talk::Direct { me: user, with: (user + 1) % users };
+                let from_previous = Talk::Direct { me: user, with: before };
+                Seat {
+                    user,
+                    role: Role::Both,
+                    talks: vec![to_next, from_previous],
+                    sends: speaks(user).then(|| lane(user, 0)).into_iter().collect(),
+                    hears: speaks(before).then(|| lane(before, 1)).into_iter().collect(),
+                }
+            })
+            .collect();
+        Self { seats }
+    }
+
+    /// `senders` who write to `receivers` who are not there: users `0..receivers` have no seat,
+    /// and each is written to by `talks` different senders, who come after them in the roster.
+    /// Stream `r * talks + t` is the one that receiver `r` hears in its talk `t`.
+    #[must_use]
+    pub fn letters(receivers: usize, senders: usize, talks: usize) -> Self {
+        let talks = talks.clamp(1, senders);
+        let mut seats: Vec<Seat> = (0..senders)
+            .map(|sender| Seat {
+                user: receivers + sender,
+                role: Role::Both,
+                talks: Vec::new(),
+                sends: Vec::new(),
+                hears: Vec::new(),
+            })
+            .collect();
+        for receiver in 0..receivers {
+            for talk in 0..talks {
+                let seat = &mut seats[(receiver + talk) % senders];
+                let slot = seat.talks.len();
+                let stream = (receiver * talks + talk) as u32;
+                seat.talks.push(Talk::Direct { me: seat.user, with: receiver });
+                seat.sends.push(Lane { stream, slot, receivers: 0 });
+            }
+        }
+        Self { seats }
+    }
+
     /// A mesh of `users`: each writes in turn to the `fan` users after it, so that the run has
     /// `users * fan` conversations.
     #[must_use]
@@ -142,16 +210,18 @@ impl Topology {
         Self { seats }
     }
 
-    /// Groups of `members` users each, next to each other in the roster; in each group the first
-    /// `senders` members write and all others hear them.
+    /// Groups whose members are next to each other in the roster. In each group the first
+    /// `online` members have a seat; of these the first `senders` write, and all others hear them.
     #[must_use]
-    pub fn groups(groups: usize, members: usize, senders: usize) -> Self {
-        let senders = senders.clamp(1, members);
-        let mut seats = Vec::with_capacity(groups * members);
+    pub fn groups(shape: GroupShape) -> Self {
+        let GroupShape { groups, members, .. } = shape;
+        let online = shape.online.clamp(1, members);
+        let senders = shape.senders.clamp(1, online);
+        let mut seats = Vec::with_capacity(groups * online);
         for group in 0..groups {
             let stream = |sender: usize| (group * senders + sender) as u32;
-            let receivers = members.saturating_sub(1) as u32;
-            for member in 0..members {
+            let receivers = online.saturating_sub(1) as u32;
+            for member in 0..online {
                 let lane = |sender| Lane { stream: stream(sender), slot: 0, receivers };
                 seats.push(Seat {
                     user: group * members + member,
@@ -211,7 +281,7 @@ mod tests {
             for lane in &seat.hears {
                 *heard.entry(lane.stream).or_default() += 1;
             }
-            for lane in &seat.sends {
+            for lane in seat.sends.iter().filter(|lane| lane.receivers > 0) {
                 assert!(sent.insert(lane.stream, lane.receivers).is_none());
             }
         }
@@ -220,19 +290,42 @@ mod tests {
         assert!(sent.keys().copied().eq(0..sent.len() as u32));
     }
 
+    fn groups(groups: usize, members: usize, online: usize, senders: usize) -> GroupShape {
+        GroupShape { groups, members, online, senders }
+    }
+
     #[test]
     fn every_stream_has_one_sender_and_its_receivers() {
         for topology in [
             Topology::ring(3, false),
             Topology::ring(5, true),
             Topology::mesh(7, 3),
-            Topology::groups(2, 5, 2),
-            Topology::groups(1, 3, 9),
+            Topology::ring_with_silent(7, &[0, 3]),
+            Topology::groups(groups(2, 5, 5, 2)),
+            Topology::groups(groups(1, 3, 3, 9)),
+            Topology::groups(groups(3, 50, 4, 2)),
         ] {
             is_sound(&topology);
         }
         assert_eq!(Topology::mesh(7, 3).streams(), 21);
-        assert_eq!(Topology::groups(2, 5, 2).users(), 10);
+        assert_eq!(Topology::groups(groups(2, 5, 5, 2)).users(), 10);
+        let few = Topology::groups(groups(3, 50, 4, 2));
+        assert_eq!((few.seats.len(), few.streams(), few.seats[4].user), (12, 6, 50));
+    }
+
+    #[test]
+    fn letters_come_from_different_senders() {
+        let letters = Topology::letters(5, 3, 2);
+        assert_eq!((letters.streams(), letters.users()), (10, 8));
+        for receiver in 0..5 {
+            let senders: Vec<usize> = letters
+                .seats
+                .iter()
+                .filter(|seat| seat.sends.iter().any(|lane| lane.stream as usize / 2 == receiver))
+                .map(|seat| seat.user)
+                .collect();
+            assert_eq!(senders.len(), 2, "receiver {receiver}");
+        }
     }
 
     #[test]

@@ -21,16 +21,19 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::clock::RunClock;
 use crate::driver::Link;
+use crate::engine::comings::{Comings, ComingsOutcome, ComingsParts, Lent};
 use crate::engine::connection::Connection;
 use crate::engine::pacing::{Alarm, Schedule, WAKE_SPACING_NS};
 use crate::engine::payload::TextForm;
+use crate::engine::spread::Spread;
 use crate::histogram::{Recorder, nanoseconds};
 
 const ALARM: Token = Token(usize::MAX);
+const WAKER: Token = Token(usize::MAX - 1);
 const READ_BYTES: usize = 128 * 1024;
 const EVENTS: usize = 1024;
 const IDLE_WAIT: Duration = Duration::from_millis(50);
@@ -87,10 +90,16 @@ pub(crate) struct Tally {
     ack_latency: Recorder,
     service_latency: Recorder,
     e2e_latency: Recorder,
+    pub(crate) spread: Spread,
     refusals: BTreeMap<u32, u64>,
 }
 
 impl Tally {
+    fn new<L: Link>(connections: &[Connection<L>]) -> Self {
+        let heard = connections.iter().flat_map(|connection| &connection.hears);
+        Self { spread: Spread::new(heard.map(|heard| heard.lane.stream)), ..Self::default() }
+    }
+
     /// An ack came: so long after the planned send, so long after the real one, and so many
     /// receivers are to hear the message.
     pub(crate) fn note_ack(&mut self, latency_ns: u64, service_ns: u64, receivers: u32) {
@@ -103,6 +112,11 @@ impl Tally {
     pub(crate) fn note_delivery(&mut self, latency_ns: u64) {
         self.delivered += 1;
         self.e2e_latency.record(latency_ns);
+    }
+
+    /// A message arrived that its receiver had missed while it was away.
+    pub(crate) fn note_caught_up(&mut self) {
+        self.delivered += 1;
     }
 
     pub(crate) fn note_refusal(&mut self, code: u32) {
@@ -133,6 +147,8 @@ pub(crate) struct WorkerParts<L> {
     pub(crate) workers: u64,
     /// Every stream has a quota.
     pub(crate) limited: bool,
+    /// Where seats go away and come back.
+    pub(crate) comings: Option<ComingsParts<L>>,
 }
 
 /// What a worker leaves behind.
@@ -143,12 +159,16 @@ pub(crate) struct WorkerOutcome<L> {
     pub(crate) service_latency: Histogram<u64>,
     pub(crate) e2e_latency: Histogram<u64>,
     pub(crate) lateness: Histogram<u64>,
+    pub(crate) spread: Histogram<u64>,
     pub(crate) refusals: BTreeMap<u32, u64>,
     /// Planned sends that found the window full.
     pub(crate) postponed: u64,
     /// Planned sends that were never made.
     pub(crate) not_offered: u64,
     pub(crate) unanswered: u64,
+    /// Planned sends of seats that were away.
+    pub(crate) absent: u64,
+    pub(crate) comings: Option<ComingsOutcome>,
 }
 
 #[derive(Debug)]
@@ -165,8 +185,10 @@ struct Worker<L> {
     postponed: u64,
     not_offered: u64,
     broken: u64,
+    absent: u64,
     /// Some connection has a quota.
     limited: bool,
+    comings: Option<Comings<L>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,16 +202,21 @@ enum Phase {
 ///
 /// # Errors
 /// The system gave no poll or no timer, or took one away.
-pub(crate) fn run<L: Link>(parts: WorkerParts<L>) -> io::Result<WorkerOutcome<L>> {
+pub(crate) fn run<L: Link>(mut parts: WorkerParts<L>) -> io::Result<WorkerOutcome<L>> {
     let limited = parts.limited;
     let poll = Poll::new()?;
     let alarm = Alarm::new(poll.registry(), ALARM)?;
+    let tally = Tally::new(&parts.connections);
+    let comings = match parts.comings.take() {
+        Some(comings) => Some(Comings::new(comings, Waker::new(poll.registry(), WAKER)?)),
+        None => None,
+    };
     let mut worker = Worker {
         parts,
         poll,
         alarm,
         dirty: Vec::new(),
-        tally: Tally::default(),
+        tally,
         lateness: Recorder::default(),
         scratch: vec![0; READ_BYTES],
         phase: Phase::WarmUp,
@@ -197,7 +224,9 @@ pub(crate) fn run<L: Link>(parts: WorkerParts<L>) -> io::Result<WorkerOutcome<L>
         postponed: 0,
         not_offered: 0,
         broken: 0,
+        absent: 0,
         limited,
+        comings,
     };
     worker.register()?;
     worker.parts.clock.sleep_until(worker.parts.moments.start_ns);
@@ -209,6 +238,9 @@ impl<L: Link> Worker<L> {
     fn register(&mut self) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         for (index, connection) in self.parts.connections.iter().enumerate() {
+            if self.comings.as_ref().is_some_and(|comings| comings.is_slow(index)) {
+                continue;
+            }
             let fd = connection.stream.raw_fd();
             self.poll.registry().register(&mut SourceFd(&fd), Token(index), interest)?;
         }
@@ -223,6 +255,7 @@ impl<L: Link> Worker<L> {
         loop {
             let now_ns = self.parts.clock.now_ns();
             self.change_phase(now_ns);
+            self.come_and_go(now_ns);
             self.offer(now_ns);
             self.flush();
             self.publish(now_ns);
@@ -235,11 +268,12 @@ impl<L: Link> Worker<L> {
                 other => other?,
             }
             for event in &events {
-                if event.token() == ALARM {
-                    continue;
-                }
                 let index = event.token().0;
-                self.parts.connections[index].read(
+                // The alarm and the waker only end the wait.
+                let Some(connection) = self.parts.connections.get_mut(index) else {
+                    continue;
+                };
+                connection.read(
                     &mut self.scratch,
                     &self.parts.clock,
                     &self.parts.text,
@@ -273,6 +307,27 @@ impl<L: Link> Worker<L> {
         }
     }
 
+    fn come_and_go(&mut self, now_ns: u64) {
+        let Some(mut comings) = self.comings.take() else {
+            return;
+        };
+        let over = matches!(self.phase, Phase::Draining { .. });
+        let touched = comings.step(
+            now_ns,
+            over,
+            &mut Lent {
+                connections: &mut self.parts.connections,
+                registry: self.poll.registry(),
+                clock: &self.parts.clock,
+                text: &self.parts.text,
+                tally: &mut self.tally,
+                scratch: &mut self.scratch,
+            },
+        );
+        touched.into_iter().for_each(|index| self.touch(index));
+        self.comings = Some(comings);
+    }
+
     /// Queues what is due: by the schedule, or to fill the windows of touched connections.
     fn offer(&mut self, now_ns: u64) {
         if matches!(self.phase, Phase::Draining { .. }) {
@@ -296,6 +351,8 @@ impl<L: Link> Worker<L> {
                 self.tally.sent += 1;
                 self.lateness.record(now_ns - planned_ns);
                 self.touch(index);
+            } else if connection.is_absent() {
+                self.absent += 1;
             } else if connection.postpone(lane, planned_ns) {
                 self.postponed += 1;
             } else {
@@ -355,6 +412,7 @@ impl<L: Link> Worker<L> {
         }
         self.tally.service_latency.end_interval(measured, None);
         self.tally.e2e_latency.end_interval(measured, None);
+        self.tally.spread.end_interval(measured);
         self.lateness.end_interval(measured, None);
         self.interval_end_ns = now_ns + INTERVAL_NS;
     }
@@ -371,7 +429,8 @@ impl<L: Link> Worker<L> {
         let everywhere = progress.quiet.load(Ordering::Relaxed) == self.parts.workers;
         let arrived =
             progress.delivered.load(Ordering::Relaxed) >= progress.promised.load(Ordering::Relaxed);
-        now_ns >= until_ns || (settled && everywhere && arrived)
+        let here = self.comings.as_ref().is_none_or(Comings::is_settled);
+        now_ns >= until_ns || (settled && everywhere && arrived && here)
     }
 
     fn wait(&self) -> io::Result<Duration> {
@@ -409,10 +468,13 @@ impl<L: Link> Worker<L> {
             service_latency: self.tally.service_latency.into_total(),
             e2e_latency: self.tally.e2e_latency.into_total(),
             lateness: self.lateness.into_total(),
+            spread: self.tally.spread.into_total(),
             refusals: self.tally.refusals,
             postponed: self.postponed,
             not_offered: self.not_offered,
             unanswered,
+            absent: self.absent,
+            comings: self.comings.map(Comings::into_outcome),
         }
     }
 }

@@ -124,6 +124,9 @@ pub struct RunReport {
     pub machine: Machine,
     /// What was to be done.
     pub plan: Plan,
+    /// What the scenario adds to the plan, by name.
+    #[serde(default)]
+    pub shape: serde_json::Map<String, serde_json::Value>,
     /// What happened.
     pub outcome: Outcome,
     /// What to make of it.
@@ -142,9 +145,26 @@ impl RunReport {
             run: ran.run,
             machine: Machine { ceilings: ran.ceilings, ..Machine::look(watch.data.as_deref()) },
             plan: plan.clone(),
+            shape: serde_json::Map::new(),
             verdict: Verdict::of(plan, &ran.outcome).with_doubts(ran.ceilings.doubts()),
             outcome: ran.outcome,
         }
+    }
+
+    /// The same with what the scenario adds to the plan; `shape` becomes an object in JSON.
+    #[must_use]
+    pub fn shaped(mut self, shape: &impl Serialize) -> Self {
+        if let Ok(serde_json::Value::Object(shape)) = serde_json::to_value(shape) {
+            self.shape = shape;
+        }
+        self
+    }
+
+    /// Adds what a scenario found beside the outcome, and judges anew.
+    pub fn object(&mut self, failures: Vec<String>, doubts: Vec<String>) {
+        self.verdict.failures.extend(failures);
+        self.verdict.doubts.extend(doubts);
+        self.verdict.settle();
     }
 
     /// This run as one point of a throughput-latency curve.

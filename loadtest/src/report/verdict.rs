@@ -41,12 +41,18 @@ impl Verdict {
     /// The verdict over what was found: failures outweigh doubts.
     #[must_use]
     pub fn new(failures: Vec<String>, doubts: Vec<String>) -> Self {
-        let exit_code = match (failures.is_empty(), doubts.is_empty()) {
+        let mut verdict = Self { exit_code: EXIT_OK, failures, doubts };
+        verdict.settle();
+        verdict
+    }
+
+    /// Derives the exit code from the reasons.
+    pub(crate) fn settle(&mut self) {
+        self.exit_code = match (self.failures.is_empty(), self.doubts.is_empty()) {
             (false, _) => EXIT_FAILED,
             (true, false) => EXIT_NOT_EVIDENCE,
             (true, true) => EXIT_OK,
         };
-        Self { exit_code, failures, doubts }
     }
 
     /// The same with more reasons why the figures prove nothing.
@@ -63,7 +69,7 @@ fn failures(outcome: &Outcome) -> Vec<String> {
         (findings.duplicates, "messages arrived twice"),
         (findings.reordered, "messages arrived out of order"),
         (findings.damaged, "messages arrived with other bytes than were sent"),
-        (findings.seq_breaks, "steps of a conversation's seq were not one"),
+        (findings.seq_breaks, "seqs of a conversation were missing or out of order"),
         (findings.seq_disagreements, "pairs saw other seqs pushed than acknowledged"),
         (findings.unanswered, "sends were neither acknowledged nor refused"),
     ]

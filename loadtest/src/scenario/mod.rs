@@ -3,10 +3,14 @@
 
 pub mod connect_storm;
 pub mod direct;
+pub mod group_fanout;
 pub mod idle;
 
+use std::fmt::{self, Formatter};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use crate::histogram::LatencySummary;
 
 /// Where a scenario looks besides the connections themselves. Everything is optional; what is not
 /// named is absent from the report.
@@ -20,4 +24,23 @@ pub struct Watch {
     pub data: Option<PathBuf>,
     /// No progress lines.
     pub quiet: bool,
+}
+
+/// One line of a report: a name and what it is.
+pub(crate) fn line(f: &mut Formatter<'_>, name: &str, value: &str) -> fmt::Result {
+    writeln!(f, "  {name:<16}{value}")
+}
+
+/// A distribution in one line, in milliseconds.
+pub(crate) fn percentiles(summary: &LatencySummary) -> String {
+    let ms = |us: f64| us / 1_000.0;
+    format!(
+        "p50 {:.2}  p90 {:.2}  p99 {:.2}  p99.9 {:.2}  max {:.2}  ms ({} samples)",
+        ms(summary.p50_us),
+        ms(summary.p90_us),
+        ms(summary.p99_us),
+        ms(summary.p999_us),
+        ms(summary.max_us),
+        summary.samples
+    )
 }

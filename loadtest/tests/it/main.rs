@@ -5,6 +5,7 @@ mod diff;
 mod direct;
 mod page;
 mod sample;
+mod scenarios;
 mod server;
 mod storms;
 mod text;

@@ -50,6 +50,7 @@ impl Shape {
             machine: machine(),
             verdict: Verdict::of(&plan, &outcome),
             plan,
+            shape: serde_json::Map::new(),
             outcome,
         }
     }

@@ -135,6 +135,29 @@ impl TestServer {
         roster::issue_devices(&operator, accounts, devices).unwrap()
     }
 
+    /// Runs a command line of the generator against this server, and gives its exit code and what
+    /// it wrote as JSON.
+    pub(crate) fn loadtest(&self, line: &str) -> (u8, serde_json::Value) {
+        let json = self.scratch("result.json");
+        let mut args: Vec<String> = vec!["hongyan-loadtest".into()];
+        args.extend(line.split_whitespace().map(str::to_owned));
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        for (flag, value) in [
+            ("--addr", self.tcp.to_string()),
+            ("--users-file", text(&self.scratch("users.jsonl"))),
+            ("--server-pid", self.pid().to_string()),
+            ("--data", text(&self.data())),
+            ("--json", text(&json)),
+        ] {
+            args.extend([flag.to_owned(), value]);
+        }
+        args.push("--quiet".into());
+        let cli = <hongyan_loadtest::cli::Cli as clap::Parser>::try_parse_from(args).unwrap();
+        let code = hongyan_loadtest::cli::run(&cli.command).unwrap();
+        let result = fs::read_to_string(json).unwrap();
+        (code, serde_json::from_str(&result).unwrap())
+    }
+
     fn wait_until_it_serves(&mut self, said: &Path) -> String {
         let until = Instant::now() + PATIENCE;
         loop {

@@ -1,0 +1,36 @@
+//! Every scenario that has messages, small and short, against a real server: whether what it
+//! says about correctness is right, nothing about time.
+
+use hongyan_loadtest::report::EXIT_FAILED;
+use serde_json::Value;
+
+use crate::server::TestServer;
+
+/// Runs a command line and checks that the product did not fail; gives the result.
+#[track_caller]
+fn is_correct(server: &TestServer, line: &str) -> Value {
+    let (code, result) = server.loadtest(line);
+    assert_ne!(code, EXIT_FAILED, "{line}: {}", result["verdict"]);
+    assert_eq!(result["verdict"]["failures"], Value::Array(Vec::new()), "{line}");
+    result
+}
+
+fn count(result: &Value, path: &str) -> u64 {
+    let found = result.pointer(path).unwrap_or_else(|| panic!("no {path} in {result}"));
+    found.as_u64().unwrap_or_else(|| panic!("{path} is {found}"))
+}
+
+#[test]
+fn everybody_who_is_online_hears_everybody_in_the_group() {
+    let Some(server) = TestServer::start() else { return };
+    let line = "group-fanout --groups 2 --members 6 --online 4 --senders 2 --window 4 \
+                --messages 200 --receipts batch";
+    for round in 0..2 {
+        let result = is_correct(&server, line);
+        let acked = count(&result, "/outcome/acked_in_all");
+        assert_eq!(acked, 200, "round {round}");
+        assert_eq!(count(&result, "/outcome/delivered_in_all"), acked * 3);
+        assert_eq!(count(&result, "/shape/members"), 6);
+        assert!(count(&result, "/fanout/spread/samples") > 0);
+    }
+}
