@@ -15,6 +15,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::cli::capacity::CapacityFlags;
 use crate::cli::connect_storm::StormFlags;
 use crate::cli::group_fanout::GroupFanoutFlags;
 use crate::cli::idle::IdleFlags;
@@ -36,6 +37,9 @@ pub struct PlanFile {
     /// Sign-ins.
     #[serde(default)]
     pub storm: StormFlags,
+    /// A search for the highest rate.
+    #[serde(default)]
+    pub capacity: CapacityFlags,
     /// Groups.
     #[serde(default, rename = "group-fanout")]
     pub group_fanout: GroupFanoutFlags,

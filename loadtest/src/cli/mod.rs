@@ -2,6 +2,7 @@
 //!
 //! Owns names and defaults of flags; knows nothing of how a scenario works.
 
+pub mod capacity;
 pub mod connect_storm;
 pub mod file;
 pub mod group_fanout;
@@ -17,6 +18,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use self::capacity::CapacityArgs;
 use self::connect_storm::StormFlags;
 use self::file::PlanFile;
 use self::group_fanout::GroupFanoutArgs;
@@ -52,6 +54,8 @@ pub enum Command {
     /// The same ring until a number of messages is stored (1000000 when not given), for timing a
     /// restart.
     Fill(LoadArgs),
+    /// The highest rate whose p99 is within a gate.
+    Capacity(CapacityArgs),
     /// Groups in which a few write and everybody hears.
     GroupFanout(GroupFanoutArgs),
     /// Sessions that only send heartbeats: memory and CPU of each.
@@ -156,6 +160,7 @@ pub fn run(command: &Command) -> anyhow::Result<u8> {
         Command::Diff(args) => crate::diff::diff(args),
         Command::Direct(args) => direct_messages(args),
         Command::Fill(args) => fill(args),
+        Command::Capacity(args) => capacity::run(args),
         Command::GroupFanout(args) => group_fanout::run(args),
         Command::Idle(args) => idle(args),
         Command::Report(args) => crate::page::report(args),

@@ -1,6 +1,7 @@
 //! What can be run. Each scenario takes a plan and where to look, and gives a report; a new one is
 //! a new file here and a subcommand in [`cli`](crate::cli).
 
+pub mod capacity;
 pub mod connect_storm;
 pub mod direct;
 pub mod group_fanout;

@@ -34,3 +34,15 @@ fn everybody_who_is_online_hears_everybody_in_the_group() {
         assert!(count(&result, "/fanout/spread/samples") > 0);
     }
 }
+
+#[test]
+fn a_search_for_capacity_tries_rates_until_it_knows() {
+    let Some(server) = Server::start() else { return };
+    let line = "capacity --gate-ms 30000 --from 100 --most 400 --connections 4 --warmup 0 \
+                --seconds 1";
+    let result = is_correct(&server, line);
+    let steps = result["curve"].as_array().unwrap();
+    assert!(!steps.is_empty());
+    assert!(steps.iter().all(|step| step["finding"] != "failed"), "{result}");
+    assert_eq!(result["scenario"], "capacity");
+}
