@@ -88,5 +88,5 @@ pub(super) fn run(args: &CapacityArgs) -> anyhow::Result<u8> {
             })?
         }
     };
-    finish(&report, report.verdict.exit_code, target.json.as_deref())
+    finish(&report, report.verdict.exit_code, target)
 }

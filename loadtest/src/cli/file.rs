@@ -20,6 +20,7 @@ use crate::cli::connect_storm::StormFlags;
 use crate::cli::group_fanout::GroupFanoutFlags;
 use crate::cli::idle::IdleFlags;
 use crate::cli::load::LoadFlags;
+use crate::cli::offline_catchup::OfflineCatchupFlags;
 use crate::plan::PlanError;
 
 /// What a file says.
@@ -43,6 +44,9 @@ pub struct PlanFile {
     /// Groups.
     #[serde(default, rename = "group-fanout")]
     pub group_fanout: GroupFanoutFlags,
+    /// People who were away.
+    #[serde(default, rename = "offline-catchup")]
+    pub offline_catchup: OfflineCatchupFlags,
 }
 
 impl PlanFile {

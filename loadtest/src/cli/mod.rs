@@ -8,6 +8,7 @@ pub mod file;
 pub mod group_fanout;
 pub mod idle;
 pub mod load;
+pub mod offline_catchup;
 pub mod target;
 
 use std::fs;
@@ -24,6 +25,7 @@ use self::file::PlanFile;
 use self::group_fanout::GroupFanoutArgs;
 use self::idle::IdleFlags;
 use self::load::LoadFlags;
+use self::offline_catchup::OfflineCatchupArgs;
 use self::target::{DriverName, TargetArgs};
 use crate::driver::hongyan::HongyanDriver;
 use crate::driver::null::NullDriver;
@@ -62,6 +64,8 @@ pub enum Command {
     Idle(IdleArgs),
     /// Shows results as one HTML page.
     Report(crate::page::ReportArgs),
+    /// People who were away come back and fetch what they missed.
+    OfflineCatchup(OfflineCatchupArgs),
     /// Carries out a plan file, whatever its scenario; flags of that scenario may follow.
     Run(RunArgs),
     /// Only makes the accounts of a users file, so that a later run starts at once.
@@ -164,6 +168,7 @@ pub fn run(command: &Command) -> anyhow::Result<u8> {
         Command::GroupFanout(args) => group_fanout::run(args),
         Command::Idle(args) => idle(args),
         Command::Report(args) => crate::page::report(args),
+        Command::OfflineCatchup(args) => offline_catchup::run(args),
         Command::Run(args) => run_file(args),
         Command::Users(args) => users(args),
     }

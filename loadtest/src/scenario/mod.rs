@@ -6,6 +6,7 @@ pub mod connect_storm;
 pub mod direct;
 pub mod group_fanout;
 pub mod idle;
+pub mod offline_catchup;
 
 use std::fmt::{self, Formatter};
 use std::net::SocketAddr;

@@ -37,7 +37,7 @@ fn everybody_who_is_online_hears_everybody_in_the_group() {
 
 #[test]
 fn a_search_for_capacity_tries_rates_until_it_knows() {
-    let Some(server) = Server::start() else { return };
+    let Some(server) = TestServer::start() else { return };
     let line = "capacity --gate-ms 30000 --from 100 --most 400 --connections 4 --warmup 0 \
                 --seconds 1";
     let result = is_correct(&server, line);
@@ -45,4 +45,19 @@ fn a_search_for_capacity_tries_rates_until_it_knows() {
     assert!(!steps.is_empty());
     assert!(steps.iter().all(|step| step["finding"] != "failed"), "{result}");
     assert_eq!(result["scenario"], "capacity");
+}
+
+#[test]
+fn people_who_were_away_get_everything_once_and_in_order() {
+    let Some(server) = TestServer::start() else { return };
+    // One talk with more messages than a sync brings, so that history is read; then several.
+    for (line, messages) in [
+        ("offline-catchup --receivers 3 --senders 3 --missed 450 --at-once 3", 3 * 450),
+        ("offline-catchup --receivers 4 --senders 3 --talks 3 --missed 30 --per-second 50", 4 * 30),
+    ] {
+        let result = is_correct(&server, line);
+        assert_eq!(count(&result, "/catch_up/messages"), messages);
+        assert_eq!(count(&result, "/catch_up/findings/lost"), 0);
+        assert!(count(&result, "/catch_up/latency/samples") > 0);
+    }
 }
