@@ -32,6 +32,7 @@ pub mod histogram;
 pub mod null_relay;
 pub mod number;
 pub mod page;
+pub mod peers;
 pub mod plan;
 pub mod probe;
 pub mod report;

@@ -9,6 +9,7 @@ pub mod group_fanout;
 pub mod idle;
 pub mod load;
 pub mod offline_catchup;
+pub mod peers;
 pub mod target;
 
 use std::fs;
@@ -26,6 +27,7 @@ use self::group_fanout::GroupFanoutArgs;
 use self::idle::IdleFlags;
 use self::load::LoadFlags;
 use self::offline_catchup::OfflineCatchupArgs;
+use self::peers::{PeersArgs, RelayArgs};
 use self::target::{DriverName, TargetArgs};
 use crate::driver::hongyan::HongyanDriver;
 use crate::driver::null::NullDriver;
@@ -66,6 +68,12 @@ pub enum Command {
     Report(crate::page::ReportArgs),
     /// People who were away come back and fetch what they missed.
     OfflineCatchup(OfflineCatchupArgs),
+    /// The least that a server must do, for tests of a comparison.
+    #[command(hide = true)]
+    NullRelay(RelayArgs),
+    /// Other servers under the same load: starts each that is installed, in alternation with ours,
+    /// and prints the ratios.
+    Peers(PeersArgs),
     /// Carries out a plan file, whatever its scenario; flags of that scenario may follow.
     Run(RunArgs),
     /// Only makes the accounts of a users file, so that a later run starts at once.
@@ -169,6 +177,8 @@ pub fn run(command: &Command) -> anyhow::Result<u8> {
         Command::Idle(args) => idle(args),
         Command::Report(args) => crate::page::report(args),
         Command::OfflineCatchup(args) => offline_catchup::run(args),
+        Command::NullRelay(args) => peers::relay(args),
+        Command::Peers(args) => peers::run(args),
         Command::Run(args) => run_file(args),
         Command::Users(args) => users(args),
     }

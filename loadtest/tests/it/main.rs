@@ -4,6 +4,7 @@
 mod diff;
 mod direct;
 mod page;
+mod peers;
 mod sample;
 mod scenarios;
 mod server;
