@@ -236,6 +236,7 @@ const RABBITMQ: Peer = Peer {
         ("RABBITMQ_MNESIA_BASE", "@DIR@/data"),
         ("RABBITMQ_LOG_BASE", "@DIR@/log"),
         ("RABBITMQ_GENERATED_CONFIG_DIR", "@DIR@/generated"),
+        ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}"),
     ],
     // Not from rabbitmqctl: that leaves an epmd running, which nobody ends.
     version: Launch {
@@ -250,7 +251,8 @@ const RABBITMQ: Peer = Peer {
             class: Class::Kill,
             files: RABBITMQ_FILES,
             run: &["--queue", "classic"],
-            note: "classic durable queues, persistent messages, confirms",
+            note: "classic durable queues, persistent messages; confirms come from the disk or from \
+                   the consumer's ack, whichever is first: promises less than the class asks",
             ..PLAIN
         },
         Setup {
@@ -345,8 +347,8 @@ const EJABBERD: Peer = Peer {
                 config!("ejabberd", "kill.yml", "ejabberd.yml"),
                 config!("ejabberd", "ejabberdctl.cfg", "ejabberdctl.cfg"),
             ],
-            note: "every message goes into a Mnesia archive, whose table buffers writes: promises \
-                   less than the class asks",
+            note: "stores what a receiver has not got when it goes, nothing per message before: \
+                   promises less than the class asks",
             ..PLAIN
         },
     ],

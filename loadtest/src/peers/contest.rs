@@ -271,6 +271,7 @@ pub(crate) mod tests {
             run: 1,
             machine: Machine::default(),
             plan: Plan::default(),
+            shape: serde_json::Map::new(),
             verdict: Verdict::default(),
             outcome,
         };

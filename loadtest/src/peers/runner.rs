@@ -70,7 +70,7 @@ pub fn run(
         .with_context(|| format!("making {}", settings.dir.display()))?;
     let work = tempfile::Builder::new().prefix("peers-").tempdir_in(&settings.dir)?;
     let mut comparison = Comparison {
-        generator: concat!("hongyan-loadtest ", env!("CARGO_PKG_VERSION")).to_owned(),
+        generator: generator(),
         command: settings.command.clone(),
         started_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs()),
         machine: Machine::look(Some(work.path())),
@@ -93,6 +93,12 @@ pub fn run(
         Err(error) => Err(error),
         Ok(()) => Ok(comparison),
     }
+}
+
+fn generator() -> String {
+    let version = concat!("hongyan-loadtest ", env!("CARGO_PKG_VERSION"));
+    let debug = if cfg!(debug_assertions) { ", built for debugging: no evidence" } else { "" };
+    format!("{version}{debug}")
 }
 
 fn fill(
@@ -180,6 +186,8 @@ fn make_ready(
         OurServer::Hongyan(server) => {
             let connections = settings.plan.connections;
             say(&format!("making {connections} accounts on {}", server.display()));
+            // A relative name would be looked for on the PATH.
+            let server = &fs::canonicalize(server)?;
             let name = server.to_string_lossy();
             let launch = &[&*name];
             let version = version_of(launch, &["--version"], places, interrupt);

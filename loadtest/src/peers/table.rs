@@ -101,7 +101,7 @@ fn heading(text: &mut String, all: &Comparison, form: Form) {
     _ = writeln!(
         text,
         "{} users in a ring, {} in flight each, {} B of text; {} generator thread(s), closed loop, \
-         {} s after {} s of warm-up; {} round(s) of peer, ours. Ours is hongyan {}.\n",
+         {} s after {} s of warm-up; {} round(s) of peer, ours. Ours is hongyan {}, the generator {}.\n",
         plan.connections,
         plan.window,
         plan.bytes,
@@ -109,7 +109,8 @@ fn heading(text: &mut String, all: &Comparison, form: Form) {
         plan.seconds,
         plan.warmup_s,
         all.rounds,
-        all.ours
+        all.ours,
+        all.generator
     );
 }
 

@@ -61,6 +61,30 @@ fn a_peer_is_compared_and_nothing_is_left_behind() {
 }
 
 #[test]
+fn our_server_runs_on_a_copy_for_each_round() {
+    let server = Path::new(PROGRAM).with_file_name("hongyan");
+    if !server.is_file() {
+        eprintln!("NOT TESTED: there is no {}; cargo build -p hongyan makes it", server.display());
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (work, json) = (dir.path().join("work"), dir.path().join("out.json"));
+    let output = peers(&work, &["--rounds", "2", "--json", &json.to_string_lossy()]).output();
+    let output = output.unwrap();
+    assert!([EXIT_OK, EXIT_NOT_EVIDENCE].contains(&code(&output)), "{}", told(&output));
+    let found: Comparison = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    assert!(!found.ours.is_empty());
+    for pair in &found.contests[0].pairs {
+        let report = pair.ours.report.as_ref().unwrap();
+        assert_eq!(report.verdict.failures, Vec::<String>::new());
+        assert_eq!(report.driver, "hongyan");
+        // Each run has a directory that knows the accounts and no message.
+        assert!(report.outcome.sent_in_all > 0 && report.outcome.costs.syncs.is_some());
+    }
+    assert_eq!(fs::read_dir(&work).unwrap().count(), 0);
+}
+
+#[test]
 fn a_class_that_no_peer_has_is_no_evidence() {
     let dir = tempfile::tempdir().unwrap();
     let output = peers(dir.path(), &["--stand-in", "--class", "fsync"]).output().unwrap();
