@@ -30,6 +30,7 @@ use self::offline_catchup::OfflineCatchupArgs;
 use self::peers::{PeersArgs, RelayArgs};
 use self::target::{DriverName, TargetArgs};
 use crate::driver::hongyan::HongyanDriver;
+use crate::driver::mqtt::MqttDriver;
 use crate::driver::null::NullDriver;
 use crate::page;
 use crate::plan::{CONNECTIONS_MAX, Plan, PlanError, Stop};
@@ -213,6 +214,10 @@ fn ring(scenario: &str, plan: &Plan, target: &TargetArgs) -> anyhow::Result<RunR
             let driver = target.hongyan(plan, plan.connections)?;
             direct::run(&driver, (scenario, "hongyan"), plan, &watch)
         }
+        DriverName::Mqtt => {
+            let driver = MqttDriver::new(target.endpoint()?, plan);
+            direct::run(&driver, (scenario, "mqtt"), plan, &watch)
+        }
         DriverName::Null => {
             let driver = NullDriver::new(target.endpoint()?, plan.clone());
             direct::run(&driver, (scenario, "null relay"), plan, &watch)
@@ -247,6 +252,9 @@ fn idle(args: &IdleArgs) -> anyhow::Result<u8> {
             idle_sessions::run(&HongyanDriver::new(endpoint, accounts, form), &plan, &watch)?
         }
         DriverName::Null => idle_sessions::run(&NullDriver::new(endpoint, form), &plan, &watch)?,
+        DriverName::Mqtt => {
+            return Err(PlanError::new("idle sessions are hongyan's or null's".to_owned()).into());
+        }
     };
     finish(&report, report.exit_code, &args.target)
 }

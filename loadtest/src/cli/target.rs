@@ -65,6 +65,8 @@ pub struct TargetArgs {
 pub enum DriverName {
     /// A Hongyan server.
     Hongyan,
+    /// An MQTT 3.1.1 broker: QoS 1 both ways.
+    Mqtt,
     /// The null relay: the floor.
     Null,
 }

@@ -1,10 +1,13 @@
-//! The generator against a null relay and against a real server, on the loopback interface, and
-//! what is made of its results. Correctness only: nothing here depends on how fast the machine is.
+//! The generator against a null relay, a real server, and other people's servers where they are
+//! installed, on the loopback interface, and what is made of its results. Correctness only: nothing
+//! here depends on how fast the machine is.
 
 mod diff;
 mod direct;
 mod page;
 mod peers;
+mod peers_mqtt;
+mod peers_program;
 mod sample;
 mod scenarios;
 mod server;
