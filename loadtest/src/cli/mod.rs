@@ -30,6 +30,7 @@ use self::offline_catchup::OfflineCatchupArgs;
 use self::peers::{PeersArgs, RelayArgs};
 use self::target::{DriverName, TargetArgs};
 use crate::driver::hongyan::HongyanDriver;
+use crate::driver::jetstream::JetstreamDriver;
 use crate::driver::mqtt::MqttDriver;
 use crate::driver::null::NullDriver;
 use crate::page;
@@ -214,6 +215,10 @@ fn ring(scenario: &str, plan: &Plan, target: &TargetArgs) -> anyhow::Result<RunR
             let driver = target.hongyan(plan, plan.connections)?;
             direct::run(&driver, (scenario, "hongyan"), plan, &watch)
         }
+        DriverName::Jetstream => {
+            let driver = JetstreamDriver::new(target.endpoint()?, plan.clone());
+            direct::run(&driver, (scenario, "jetstream"), plan, &watch)
+        }
         DriverName::Mqtt => {
             let driver = MqttDriver::new(target.endpoint()?, plan);
             direct::run(&driver, (scenario, "mqtt"), plan, &watch)
@@ -252,7 +257,7 @@ fn idle(args: &IdleArgs) -> anyhow::Result<u8> {
             idle_sessions::run(&HongyanDriver::new(endpoint, accounts, form), &plan, &watch)?
         }
         DriverName::Null => idle_sessions::run(&NullDriver::new(endpoint, form), &plan, &watch)?,
-        DriverName::Mqtt => {
+        DriverName::Jetstream | DriverName::Mqtt => {
             return Err(PlanError::new("idle sessions are hongyan's or null's".to_owned()).into());
         }
     };

@@ -65,6 +65,8 @@ pub struct TargetArgs {
 pub enum DriverName {
     /// A Hongyan server.
     Hongyan,
+    /// NATS with JetStream: one stream, a durable consumer for each user.
+    Jetstream,
     /// An MQTT 3.1.1 broker: QoS 1 both ways.
     Mqtt,
     /// The null relay: the floor.

@@ -14,6 +14,7 @@ use crate::session::Traffic;
 use crate::stream::Stream;
 
 pub mod hongyan;
+pub mod jetstream;
 pub mod mqtt;
 pub mod null;
 

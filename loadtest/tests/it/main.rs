@@ -6,6 +6,7 @@ mod diff;
 mod direct;
 mod page;
 mod peers;
+mod peers_jetstream;
 mod peers_mqtt;
 mod peers_program;
 mod sample;
