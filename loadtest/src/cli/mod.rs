@@ -33,6 +33,7 @@ use crate::driver::hongyan::HongyanDriver;
 use crate::driver::jetstream::JetstreamDriver;
 use crate::driver::mqtt::MqttDriver;
 use crate::driver::null::NullDriver;
+use crate::driver::redis::RedisDriver;
 use crate::page;
 use crate::plan::{CONNECTIONS_MAX, Plan, PlanError, Stop};
 use crate::report::{AnyReport, EXIT_OK, EXIT_USAGE, RunReport, Source};
@@ -227,6 +228,10 @@ fn ring(scenario: &str, plan: &Plan, target: &TargetArgs) -> anyhow::Result<RunR
             let driver = NullDriver::new(target.endpoint()?, plan.clone());
             direct::run(&driver, (scenario, "null relay"), plan, &watch)
         }
+        DriverName::Redis => {
+            let driver = RedisDriver::new(target.endpoint()?, plan.clone());
+            direct::run(&driver, (scenario, "redis"), plan, &watch)
+        }
     }
 }
 
@@ -257,7 +262,7 @@ fn idle(args: &IdleArgs) -> anyhow::Result<u8> {
             idle_sessions::run(&HongyanDriver::new(endpoint, accounts, form), &plan, &watch)?
         }
         DriverName::Null => idle_sessions::run(&NullDriver::new(endpoint, form), &plan, &watch)?,
-        DriverName::Jetstream | DriverName::Mqtt => {
+        DriverName::Jetstream | DriverName::Mqtt | DriverName::Redis => {
             return Err(PlanError::new("idle sessions are hongyan's or null's".to_owned()).into());
         }
     };

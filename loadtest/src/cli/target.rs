@@ -71,6 +71,8 @@ pub enum DriverName {
     Mqtt,
     /// The null relay: the floor.
     Null,
+    /// Redis: a stream and a consumer group for each user.
+    Redis,
 }
 
 impl TargetArgs {

@@ -17,6 +17,7 @@ pub mod hongyan;
 pub mod jetstream;
 pub mod mqtt;
 pub mod null;
+pub mod redis;
 
 mod send_form;
 

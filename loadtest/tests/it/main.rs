@@ -9,6 +9,7 @@ mod peers;
 mod peers_jetstream;
 mod peers_mqtt;
 mod peers_program;
+mod peers_redis;
 mod sample;
 mod scenarios;
 mod server;
