@@ -4,13 +4,13 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::file::PlanFile;
-use crate::cli::finish;
 use crate::cli::load::{LoadFlags, overlay};
-use crate::cli::target::{DriverName, TargetArgs};
-use crate::driver::null::NullDriver;
+use crate::cli::target::TargetArgs;
+use crate::cli::{drivers, finish};
+use crate::driver::Driver;
 use crate::plan::{Plan, PlanError};
-use crate::scenario::capacity::{CapacityPlan, Stage, search};
-use crate::scenario::direct;
+use crate::scenario::capacity::{CapacityPlan, CapacityReport, Stage, search};
+use crate::scenario::{Watch, direct};
 
 /// Which promise about latency, and where to search.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
@@ -71,22 +71,23 @@ pub(super) fn run(args: &CapacityArgs) -> anyhow::Result<u8> {
     let plan = args.search.clone().over(file.capacity).plan(load.plan(Plan::default()));
     plan.check()?;
     let target = &args.target;
-    let watch = target.watch();
-    let report = match target.driver {
-        DriverName::Hongyan => {
-            let driver = target.hongyan(&plan.load, plan.load.connections)?;
-            let report = search(&plan, "hongyan", &watch, |step| {
-                direct::run(&driver, ("capacity", "hongyan"), step, &watch)
-            });
-            target.keep(&driver)?;
-            report?
-        }
-        DriverName::Null => {
-            let driver = NullDriver::new(target.endpoint()?, plan.load.clone());
-            search(&plan, "null relay", &watch, |step| {
-                direct::run(&driver, ("capacity", "null relay"), step, &watch)
-            })?
-        }
-    };
+    let job = Search { plan: &plan, watch: target.watch() };
+    let report = drivers::drive(target, &plan.load, job)?;
     finish(&report, report.verdict.exit_code, target)
+}
+
+/// The search on any driver.
+struct Search<'a> {
+    plan: &'a CapacityPlan,
+    watch: Watch,
+}
+
+impl drivers::Job for Search<'_> {
+    type Output = CapacityReport;
+
+    fn run<D: Driver>(self, driver: &D, name: &str) -> anyhow::Result<CapacityReport> {
+        search(self.plan, name, &self.watch, |step| {
+            direct::run(driver, ("capacity", name), step, &self.watch)
+        })
+    }
 }

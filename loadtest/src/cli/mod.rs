@@ -4,6 +4,7 @@
 
 pub mod capacity;
 pub mod connect_storm;
+mod drivers;
 pub mod file;
 pub mod group_fanout;
 pub mod idle;
@@ -29,16 +30,14 @@ use self::load::LoadFlags;
 use self::offline_catchup::OfflineCatchupArgs;
 use self::peers::{PeersArgs, RelayArgs};
 use self::target::{DriverName, TargetArgs};
+use crate::driver::Driver;
 use crate::driver::hongyan::HongyanDriver;
-use crate::driver::jetstream::JetstreamDriver;
-use crate::driver::mqtt::MqttDriver;
 use crate::driver::null::NullDriver;
-use crate::driver::redis::RedisDriver;
 use crate::page;
 use crate::plan::{CONNECTIONS_MAX, Plan, PlanError, Stop};
 use crate::report::{AnyReport, EXIT_OK, EXIT_USAGE, RunReport, Source};
 use crate::roster;
-use crate::scenario::{connect_storm as storm, direct, idle as idle_sessions};
+use crate::scenario::{Watch, connect_storm as storm, direct, idle as idle_sessions};
 
 /// Load generator for Hongyan: what it carries, what it costs, and whether it kept its word.
 #[derive(Debug, Parser)]
@@ -210,28 +209,21 @@ fn fill(args: &LoadArgs) -> anyhow::Result<u8> {
 
 fn ring(scenario: &str, plan: &Plan, target: &TargetArgs) -> anyhow::Result<RunReport> {
     plan.check()?;
-    let watch = target.watch();
-    match target.driver {
-        DriverName::Hongyan => {
-            let driver = target.hongyan(plan, plan.connections)?;
-            direct::run(&driver, (scenario, "hongyan"), plan, &watch)
-        }
-        DriverName::Jetstream => {
-            let driver = JetstreamDriver::new(target.endpoint()?, plan.clone());
-            direct::run(&driver, (scenario, "jetstream"), plan, &watch)
-        }
-        DriverName::Mqtt => {
-            let driver = MqttDriver::new(target.endpoint()?, plan);
-            direct::run(&driver, (scenario, "mqtt"), plan, &watch)
-        }
-        DriverName::Null => {
-            let driver = NullDriver::new(target.endpoint()?, plan.clone());
-            direct::run(&driver, (scenario, "null relay"), plan, &watch)
-        }
-        DriverName::Redis => {
-            let driver = RedisDriver::new(target.endpoint()?, plan.clone());
-            direct::run(&driver, (scenario, "redis"), plan, &watch)
-        }
+    drivers::drive(target, plan, Ring { scenario, plan, watch: target.watch() })
+}
+
+/// The ring on any driver.
+struct Ring<'a> {
+    scenario: &'a str,
+    plan: &'a Plan,
+    watch: Watch,
+}
+
+impl drivers::Job for Ring<'_> {
+    type Output = RunReport;
+
+    fn run<D: Driver>(self, driver: &D, name: &str) -> anyhow::Result<RunReport> {
+        direct::run(driver, (self.scenario, name), self.plan, &self.watch)
     }
 }
 

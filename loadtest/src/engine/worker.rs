@@ -55,8 +55,8 @@ pub(crate) struct Progress {
     pub(crate) refused: AtomicU64,
     /// Connections that ended early.
     pub(crate) broken: AtomicU64,
-    /// Workers that have nothing more to send.
-    pub(crate) quiet: AtomicU64,
+    /// Workers that have nothing more to send and no answer outstanding.
+    pub(crate) settled: AtomicU64,
     /// Ends the run now.
     pub(crate) abort: AtomicBool,
     /// Ack latencies since they were last taken.
@@ -72,7 +72,7 @@ impl Default for Progress {
             promised: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             broken: AtomicU64::new(0),
-            quiet: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
             abort: AtomicBool::new(false),
             recent_ack: Mutex::new(nanoseconds()),
         }
@@ -189,6 +189,8 @@ struct Worker<L> {
     /// Some connection has a quota.
     limited: bool,
     comings: Option<Comings<L>>,
+    /// Counted in [`Progress::settled`].
+    told_settled: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,6 +226,7 @@ pub(crate) fn run<L: Link>(mut parts: WorkerParts<L>) -> io::Result<WorkerOutcom
         postponed: 0,
         not_offered: 0,
         broken: 0,
+        told_settled: false,
         absent: 0,
         limited,
         comings,
@@ -303,7 +306,6 @@ impl<L: Link> Worker<L> {
                 self.not_offered += connection.drop_postponed();
             }
             self.phase = Phase::Draining { until_ns: now_ns + moments.drain_ns };
-            self.parts.progress.quiet.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -417,7 +419,9 @@ impl<L: Link> Worker<L> {
         self.interval_end_ns = now_ns + INTERVAL_NS;
     }
 
-    fn is_done(&self, now_ns: u64) -> bool {
+    /// True when this worker may leave: nothing more can come to it, because every worker has the
+    /// answers to all that it sent and as much has arrived as those promise; or time is up.
+    fn is_done(&mut self, now_ns: u64) -> bool {
         let progress = &self.parts.progress;
         if progress.abort.load(Ordering::Relaxed) {
             return true;
@@ -426,7 +430,10 @@ impl<L: Link> Worker<L> {
             return self.broken == self.parts.connections.len() as u64;
         };
         let settled = self.parts.connections.iter().all(Connection::is_settled);
-        let everywhere = progress.quiet.load(Ordering::Relaxed) == self.parts.workers;
+        if settled && !std::mem::replace(&mut self.told_settled, true) {
+            progress.settled.fetch_add(1, Ordering::Relaxed);
+        }
+        let everywhere = progress.settled.load(Ordering::Relaxed) == self.parts.workers;
         let arrived =
             progress.delivered.load(Ordering::Relaxed) >= progress.promised.load(Ordering::Relaxed);
         let here = self.comings.as_ref().is_none_or(Comings::is_settled);

@@ -1,8 +1,8 @@
 //! NATS JetStream (nats-server 2.10 or newer), over plain TCP.
 //!
 //! ```text
-//! before     stream HY over hy.u.*, made anew: one replica, a message goes when it is acked
-//!            (workqueue), publishes beyond its bound are refused
+//! before     stream HY over hy.u.*, made anew: one replica, messages stay when they are acked,
+//!            the oldest go beyond its bound
 //!            consumer u<i> of each user: durable, filtered to hy.u.<i>, explicit acks
 //! send       PUB hy.u.<next> with an inbox that carries the tag;  what comes there is the ack
 //! hear       MSG for requests of a batch each, asked again when half of what was asked has
@@ -262,6 +262,7 @@ impl Link for JetstreamLink {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::topology::GroupShape;
     use crate::engine::topology::Topology;
 
     const DELIVERY: &[u8] = b"MSG hy.u.1 2 $JS.ACK.HY.u1.1.9.9.17.0 5\r\nhello\r\n";
@@ -371,7 +372,8 @@ mod tests {
 
     #[test]
     fn groups_are_refused() {
-        let seat = &Topology::groups(1, 3, 1).seats[0];
+        let seat =
+            &Topology::groups(GroupShape { groups: 1, members: 3, online: 3, senders: 1 }).seats[0];
         assert!(JetstreamLink::new(seat, &text()).is_err());
     }
 }

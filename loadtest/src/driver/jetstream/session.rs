@@ -208,8 +208,10 @@ fn stream_config(plan: &Plan) -> Value {
         "subjects": [SUBJECTS],
         "storage": if plan.level == Level::Accepted { "memory" } else { "file" },
         "num_replicas": 1,
-        "retention": "workqueue",
-        "discard": "new",
+        // Acked messages stay, as a history does: a queue that drops each would pay one more
+        // write for it, which is not part of the job.
+        "retention": "limits",
+        "discard": "old",
         // Said because servers from 2.15 on have a limit of their own where a stream says nothing.
         "max_consumers": plan.connections,
         "max_msgs": STREAM_MESSAGES_MAX,

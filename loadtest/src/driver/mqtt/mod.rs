@@ -178,6 +178,7 @@ impl Link for MqttLink {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::topology::GroupShape;
     use crate::engine::topology::Topology;
 
     fn text() -> TextForm {
@@ -248,7 +249,8 @@ mod tests {
 
     #[test]
     fn groups_are_refused() {
-        let seat = &Topology::groups(1, 3, 1).seats[0];
+        let seat =
+            &Topology::groups(GroupShape { groups: 1, members: 3, online: 3, senders: 1 }).seats[0];
         assert!(MqttLink::new(seat, &text()).is_err());
     }
 }

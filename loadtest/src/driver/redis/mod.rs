@@ -231,6 +231,7 @@ impl Link for RedisLink {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::topology::GroupShape;
     use crate::engine::topology::Topology;
     use crate::plan::Receipts;
 
@@ -364,7 +365,10 @@ mod tests {
 
     #[test]
     fn groups_and_meshes_are_refused() {
-        for topology in [Topology::groups(1, 3, 1), Topology::mesh(5, 2)] {
+        for topology in [
+            Topology::groups(GroupShape { groups: 1, members: 3, online: 3, senders: 1 }),
+            Topology::mesh(5, 2),
+        ] {
             assert!(RedisLink::new(&topology.seats[0], &plan()).is_err());
         }
     }
