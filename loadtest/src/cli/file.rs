@@ -21,6 +21,7 @@ use crate::cli::group_fanout::GroupFanoutFlags;
 use crate::cli::idle::IdleFlags;
 use crate::cli::load::LoadFlags;
 use crate::cli::offline_catchup::OfflineCatchupFlags;
+use crate::cli::slow_consumers::SlowConsumersFlags;
 use crate::plan::PlanError;
 
 /// What a file says.
@@ -47,6 +48,9 @@ pub struct PlanFile {
     /// People who were away.
     #[serde(default, rename = "offline-catchup")]
     pub offline_catchup: OfflineCatchupFlags,
+    /// Slow readers.
+    #[serde(default, rename = "slow-consumers")]
+    pub slow_consumers: SlowConsumersFlags,
 }
 
 impl PlanFile {

@@ -11,6 +11,7 @@ pub mod idle;
 pub mod load;
 pub mod offline_catchup;
 pub mod peers;
+pub mod slow_consumers;
 pub mod target;
 
 use std::fs;
@@ -29,6 +30,7 @@ use self::idle::IdleFlags;
 use self::load::LoadFlags;
 use self::offline_catchup::OfflineCatchupArgs;
 use self::peers::{PeersArgs, RelayArgs};
+use self::slow_consumers::SlowConsumersArgs;
 use self::target::{DriverName, TargetArgs};
 use crate::driver::Driver;
 use crate::driver::hongyan::HongyanDriver;
@@ -76,6 +78,8 @@ pub enum Command {
     /// Other servers under the same load: starts each that is installed, in alternation with ours,
     /// and prints the ratios.
     Peers(PeersArgs),
+    /// A ring in which some read far too slowly, beside one in which nobody does.
+    SlowConsumers(SlowConsumersArgs),
     /// Carries out a plan file, whatever its scenario; flags of that scenario may follow.
     Run(RunArgs),
     /// Only makes the accounts of a users file, so that a later run starts at once.
@@ -182,6 +186,7 @@ pub fn run(command: &Command) -> anyhow::Result<u8> {
         Command::NullRelay(args) => peers::relay(args),
         Command::Peers(args) => peers::run(args),
         Command::Run(args) => run_file(args),
+        Command::SlowConsumers(args) => slow_consumers::run(args),
         Command::Users(args) => users(args),
     }
 }

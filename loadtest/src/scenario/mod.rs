@@ -7,6 +7,7 @@ pub mod direct;
 pub mod group_fanout;
 pub mod idle;
 pub mod offline_catchup;
+pub mod slow_consumers;
 
 use std::fmt::{self, Formatter};
 use std::net::SocketAddr;

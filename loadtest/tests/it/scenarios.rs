@@ -61,3 +61,20 @@ fn people_who_were_away_get_everything_once_and_in_order() {
         assert!(count(&result, "/catch_up/latency/samples") > 0);
     }
 }
+
+#[test]
+fn those_who_read_slowly_lose_nothing() {
+    let Some(server) = TestServer::start() else { return };
+    for speed in ["0", "2000"] {
+        let line = format!(
+            "slow-consumers --connections 6 --share 0.34 --read-bytes-per-s {speed} --rate 1000 \
+             --bytes 2000 --level accepted --warmup 0 --seconds 1 --drain 60"
+        );
+        let result = is_correct(&server, &line);
+        assert_eq!(count(&result, "/slow/consumers"), 2);
+        assert_eq!(count(&result, "/slow/life/returns"), 2);
+        let acked = count(&result, "/outcome/acked_in_all");
+        assert_eq!(count(&result, "/outcome/delivered_in_all"), acked);
+        assert!(count(&result, "/slow/life/caught_up") > 0);
+    }
+}
