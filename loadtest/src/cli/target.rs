@@ -8,6 +8,8 @@ use clap::{Args, ValueEnum};
 
 use crate::driver::hongyan::HongyanDriver;
 use crate::plan::{Plan, PlanError};
+use crate::driver::rabbitmq::QueueKind;
+use crate::plan::Plan;
 use crate::roster::{self, Account};
 use crate::scenario::Watch;
 use crate::stream::{Endpoint, TlsTrust, Transport};
@@ -25,6 +27,9 @@ pub struct TargetArgs {
     /// What is there.
     #[arg(long, value_enum, default_value_t = DriverName::Hongyan)]
     pub driver: DriverName,
+    /// For rabbitmq: kind of the users' queues, which decides what a confirm means.
+    #[arg(long, value_enum, default_value_t = QueueKind::Quorum)]
+    pub queue: QueueKind,
     /// What carries the bytes.
     #[arg(long, value_enum, default_value_t = Transport::Tcp)]
     pub transport: Transport,
@@ -73,6 +78,10 @@ pub enum DriverName {
     Null,
     /// Redis: a stream and a consumer group for each user.
     Redis,
+    /// RabbitMQ over AMQP 0-9-1.
+    Rabbitmq,
+    /// An XMPP server with stream management, such as ejabberd.
+    Xmpp,
 }
 
 impl TargetArgs {

@@ -18,6 +18,8 @@ pub mod jetstream;
 pub mod mqtt;
 pub mod null;
 pub mod redis;
+pub mod rabbitmq;
+pub mod xmpp;
 
 mod send_form;
 
