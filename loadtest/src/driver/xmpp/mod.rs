@@ -11,8 +11,8 @@
 //!
 //! The sender asks once per flush. The receiver acknowledges when the server asks, which it does
 //! again as soon as it has an answer: that is the protocol's own receipt, so a run's other receipts
-//! add nothing. The messages that no answer covered when a run ended come again at the next login,
-//! and are known by their run.
+//! add nothing. The messages that no answer covered when a run ended are stored and come again at
+//! the next login, marked as delayed: they are acknowledged and not counted.
 //!
 //! What an ack means: the server has taken the stanza and handed it to the receiver's session, in
 //! memory. What the receiver did not acknowledge goes to offline storage when its session ends; a

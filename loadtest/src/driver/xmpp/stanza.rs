@@ -83,13 +83,23 @@ pub(super) struct Stanza {
     pub(super) handled: Option<u32>,
     /// It has the type `error`, or is a failure.
     pub(super) failed: bool,
+    /// It was stored for later (XEP-0203) before it came.
+    pub(super) delayed: bool,
     /// Name of the error's condition.
     pub(super) condition: Option<String>,
 }
 
 impl Stanza {
     const fn bare(kind: Kind) -> Self {
-        Self { whole_bytes: 0, kind, id: None, handled: None, failed: false, condition: None }
+        Self {
+            whole_bytes: 0,
+            kind,
+            id: None,
+            handled: None,
+            failed: false,
+            delayed: false,
+            condition: None,
+        }
     }
 
     fn of(start: &BytesStart<'_>) -> Result<Self, LinkError> {
@@ -210,6 +220,7 @@ impl Scan<'_> {
                     (_, "error") => Part::Error,
                     _ => Part::Other,
                 };
+                self.stanza.delayed |= name == "delay";
                 if self.stanza.kind == Kind::Failure {
                     self.note_condition(name);
                 }

@@ -128,6 +128,17 @@ fn messages_are_delivered_and_counted_for_the_server() {
 }
 
 #[test]
+fn what_an_earlier_run_left_is_counted_for_the_server_only() {
+    let mut link = link();
+    let mut out = BytesMut::new();
+    let old =
+        "<message id='1'><delay xmlns='urn:xmpp:delay'>Resent</delay><body>a</body></message>";
+    assert_eq!(events(&mut link, &format!("{old}{ASK}")), Ok(Vec::new()));
+    link.encode_upkeep(&mut out);
+    assert_eq!(out, "<a xmlns='urn:xmpp:sm:3' h='2'/>");
+}
+
+#[test]
 fn a_message_that_comes_back_is_refused() {
     let back = |id: u64| {
         format!(
