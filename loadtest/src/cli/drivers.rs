@@ -5,7 +5,9 @@ use crate::driver::Driver;
 use crate::driver::jetstream::JetstreamDriver;
 use crate::driver::mqtt::MqttDriver;
 use crate::driver::null::NullDriver;
+use crate::driver::rabbitmq::RabbitDriver;
 use crate::driver::redis::RedisDriver;
+use crate::driver::xmpp::XmppDriver;
 use crate::plan::Plan;
 
 /// Something that runs on any driver.
@@ -32,6 +34,11 @@ pub(super) fn drive<J: Job>(target: &TargetArgs, plan: &Plan, job: J) -> anyhow:
         }
         DriverName::Mqtt => job.run(&MqttDriver::new(endpoint, plan), "mqtt"),
         DriverName::Null => job.run(&NullDriver::new(endpoint, plan.clone()), "null relay"),
+        DriverName::Rabbitmq => {
+            let driver = RabbitDriver::new(endpoint, target.queue, plan.clone());
+            job.run(&driver, driver.name())
+        }
         DriverName::Redis => job.run(&RedisDriver::new(endpoint, plan.clone()), "redis"),
+        DriverName::Xmpp => job.run(&XmppDriver::new(endpoint, plan.clone()), "xmpp"),
     }
 }

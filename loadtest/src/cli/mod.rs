@@ -38,8 +38,6 @@ use crate::driver::null::NullDriver;
 use crate::page;
 use crate::plan::{CONNECTIONS_MAX, Plan, PlanError, Stop};
 use crate::report::{AnyReport, EXIT_OK, EXIT_USAGE, RunReport, Source};
-use crate::driver::rabbitmq::RabbitDriver;
-use crate::driver::xmpp::XmppDriver;
 use crate::roster;
 use crate::scenario::{Watch, connect_storm as storm, direct, idle as idle_sessions};
 
@@ -231,24 +229,6 @@ impl drivers::Job for Ring<'_> {
 
     fn run<D: Driver>(self, driver: &D, name: &str) -> anyhow::Result<RunReport> {
         direct::run(driver, (self.scenario, name), self.plan, &self.watch)
-    let watch = target.watch();
-    match target.driver {
-        DriverName::Hongyan => {
-            let driver = target.hongyan(plan, plan.connections)?;
-            direct::run(&driver, (scenario, "hongyan"), plan, &watch)
-        }
-        DriverName::Null => {
-            let driver = NullDriver::new(target.endpoint()?, plan.clone());
-            direct::run(&driver, (scenario, "null relay"), plan, &watch)
-        }
-        DriverName::Rabbitmq => {
-            let driver = RabbitDriver::new(target.endpoint()?, target.queue, plan.clone());
-            direct::run(&driver, (scenario, driver.name()), plan, &watch)
-        }
-        DriverName::Xmpp => {
-            let driver = XmppDriver::new(target.endpoint()?, plan.clone());
-            direct::run(&driver, (scenario, "xmpp"), plan, &watch)
-        }
     }
 }
 
@@ -279,10 +259,12 @@ fn idle(args: &IdleArgs) -> anyhow::Result<u8> {
             idle_sessions::run(&HongyanDriver::new(endpoint, accounts, form), &plan, &watch)?
         }
         DriverName::Null => idle_sessions::run(&NullDriver::new(endpoint, form), &plan, &watch)?,
-        DriverName::Jetstream | DriverName::Mqtt | DriverName::Redis => {
+        DriverName::Jetstream
+        | DriverName::Mqtt
+        | DriverName::Rabbitmq
+        | DriverName::Redis
+        | DriverName::Xmpp => {
             return Err(PlanError::new("idle sessions are hongyan's or null's".to_owned()).into());
-        DriverName::Rabbitmq | DriverName::Xmpp => {
-            anyhow::bail!("idle sessions send Hongyan's heartbeats, which this server cannot read")
         }
     };
     finish(&report, report.exit_code, &args.target)

@@ -7,9 +7,8 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use crate::driver::hongyan::HongyanDriver;
-use crate::plan::{Plan, PlanError};
 use crate::driver::rabbitmq::QueueKind;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanError};
 use crate::roster::{self, Account};
 use crate::scenario::Watch;
 use crate::stream::{Endpoint, TlsTrust, Transport};
@@ -76,10 +75,10 @@ pub enum DriverName {
     Mqtt,
     /// The null relay: the floor.
     Null,
-    /// Redis: a stream and a consumer group for each user.
-    Redis,
     /// RabbitMQ over AMQP 0-9-1.
     Rabbitmq,
+    /// Redis: a stream and a consumer group for each user.
+    Redis,
     /// An XMPP server with stream management, such as ejabberd.
     Xmpp,
 }

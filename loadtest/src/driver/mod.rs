@@ -17,8 +17,8 @@ pub mod hongyan;
 pub mod jetstream;
 pub mod mqtt;
 pub mod null;
-pub mod redis;
 pub mod rabbitmq;
+pub mod redis;
 pub mod xmpp;
 
 mod send_form;

@@ -1,4 +1,4 @@
-//! Servers that the drivers are tried against: started from the files in `loadtest/peers/`, in a
+//! Servers that the drivers are tried against: started from the files in `tests/peers/`, in a
 //! directory of their own, on ports that are free, and ended by their pid.
 
 use std::fs;
@@ -113,7 +113,7 @@ impl Files {
         let others = others.iter().map(|(name, value)| (format!("@{name}@"), (*value).to_owned()));
         let mut values: Vec<_> = ports.chain(others).collect();
         values.push(("@DIR@".to_owned(), dir.path().to_str().unwrap().to_owned()));
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(peer);
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(peer);
         Self { from, dir, values }
     }
 
