@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use hdrhistogram::Histogram;
 use mio::{Registry, Waker};
@@ -34,7 +34,7 @@ pub(crate) struct ComingsParts<L> {
     pub(crate) slow_bytes_per_s: f64,
     /// Place in the topology of each seat of this worker.
     pub(crate) seats: Vec<usize>,
-    pub(crate) jobs: Sender<Job<L>>,
+    pub(crate) jobs: SyncSender<Job<L>>,
     /// The first moment of the run.
     pub(crate) start_ns: u64,
 }
@@ -61,7 +61,7 @@ pub(crate) struct Comings<L> {
     everybody_called: bool,
     /// Bytes that each slow reader has read.
     slow_read: Vec<u64>,
-    reply: (Sender<Back<L>>, Receiver<Back<L>>),
+    reply: (SyncSender<Back<L>>, Receiver<Back<L>>),
     waker: Arc<Waker>,
     outcome: ComingsOutcome,
 }
@@ -87,7 +87,8 @@ impl<L: Link> Comings<L> {
             coming: 0,
             everybody_called: false,
             slow_read: vec![0; parts.slow.len()],
-            reply: channel(),
+            // One job of each seat at a time.
+            reply: sync_channel(parts.seats.len()),
             waker: Arc::new(waker),
             outcome: ComingsOutcome {
                 took: nanoseconds(),

@@ -27,7 +27,7 @@ mod returns;
 mod spread;
 mod worker;
 
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -175,7 +175,7 @@ impl<D: Driver> Run<'_, D> {
             },
             connections: topology.seats.len() as u64,
         };
-        let (jobs, waiting) = mpsc::channel();
+        let (jobs, waiting) = mpsc::sync_channel(topology.seats.len());
         let jobs = reopen.is_some().then_some(jobs);
         let waiting = Mutex::new(waiting);
         let shares = self.split(connections, moments, clock, &progress, jobs);
@@ -244,7 +244,7 @@ impl<D: Driver> Run<'_, D> {
         moments: Moments,
         clock: RunClock,
         progress: &Arc<Progress>,
-        jobs: Option<Sender<Job<D::Link>>>,
+        jobs: Option<SyncSender<Job<D::Link>>>,
     ) -> Vec<WorkerParts<D::Link>> {
         let (plan, topology) = (self.plan, self.topology);
         let mut shares: Vec<Vec<_>> = (0..plan.threads).map(|_| Vec::new()).collect();
@@ -284,7 +284,7 @@ impl<D: Driver> Run<'_, D> {
         &self,
         index: usize,
         moments: Moments,
-        jobs: Sender<Job<D::Link>>,
+        jobs: SyncSender<Job<D::Link>>,
     ) -> ComingsParts<D::Link> {
         let threads = self.plan.threads;
         let local = |seat: usize| (seat % threads == index).then_some(seat / threads);

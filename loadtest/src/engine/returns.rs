@@ -7,7 +7,7 @@
 //!
 //! Bounded: a seat has one job at most. The threads end when the last worker has.
 
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ pub(crate) struct Job<L> {
     pub(crate) local: usize,
     /// By talk: the highest seq below which it has no gap.
     pub(crate) held: Vec<u64>,
-    pub(crate) reply: Sender<Back<L>>,
+    pub(crate) reply: SyncSender<Back<L>>,
     pub(crate) waker: Arc<Waker>,
 }
 
