@@ -22,6 +22,7 @@ use crate::cli::idle::IdleFlags;
 use crate::cli::load::LoadFlags;
 use crate::cli::offline_catchup::OfflineCatchupFlags;
 use crate::cli::slow_consumers::SlowConsumersFlags;
+use crate::cli::soak::SoakFlags;
 use crate::plan::PlanError;
 
 /// What a file says.
@@ -51,6 +52,9 @@ pub struct PlanFile {
     /// Slow readers.
     #[serde(default, rename = "slow-consumers")]
     pub slow_consumers: SlowConsumersFlags,
+    /// A steady load for a long time.
+    #[serde(default)]
+    pub soak: SoakFlags,
 }
 
 impl PlanFile {

@@ -12,6 +12,7 @@ pub mod load;
 pub mod offline_catchup;
 pub mod peers;
 pub mod slow_consumers;
+pub mod soak;
 pub mod target;
 
 use std::fs;
@@ -31,6 +32,7 @@ use self::load::LoadFlags;
 use self::offline_catchup::OfflineCatchupArgs;
 use self::peers::{PeersArgs, RelayArgs};
 use self::slow_consumers::SlowConsumersArgs;
+use self::soak::SoakArgs;
 use self::target::{DriverName, TargetArgs};
 use crate::driver::Driver;
 use crate::driver::hongyan::HongyanDriver;
@@ -80,6 +82,8 @@ pub enum Command {
     Peers(PeersArgs),
     /// A ring in which some read far too slowly, beside one in which nobody does.
     SlowConsumers(SlowConsumersArgs),
+    /// A steady load for a long time: does anything grow?
+    Soak(SoakArgs),
     /// Carries out a plan file, whatever its scenario; flags of that scenario may follow.
     Run(RunArgs),
     /// Only makes the accounts of a users file, so that a later run starts at once.
@@ -187,6 +191,7 @@ pub fn run(command: &Command) -> anyhow::Result<u8> {
         Command::Peers(args) => peers::run(args),
         Command::Run(args) => run_file(args),
         Command::SlowConsumers(args) => slow_consumers::run(args),
+        Command::Soak(args) => soak::run(args),
         Command::Users(args) => users(args),
     }
 }

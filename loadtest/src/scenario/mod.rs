@@ -8,6 +8,7 @@ pub mod group_fanout;
 pub mod idle;
 pub mod offline_catchup;
 pub mod slow_consumers;
+pub mod soak;
 
 use std::fmt::{self, Formatter};
 use std::net::SocketAddr;

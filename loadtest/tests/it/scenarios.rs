@@ -78,3 +78,16 @@ fn those_who_read_slowly_lose_nothing() {
         assert!(count(&result, "/slow/life/caught_up") > 0);
     }
 }
+
+#[test]
+fn a_long_run_in_which_people_reconnect_loses_nothing() {
+    let Some(server) = TestServer::start() else { return };
+    // Forty in a minute: the first after 0.75 s.
+    let line = "soak --connections 40 --rate 200 --reconnect 100 --interval 1 --warmup 0 \
+                --seconds 3 --level accepted";
+    let result = is_correct(&server, line);
+    assert!(count(&result, "/soak/life/returns") > 0);
+    let acked = count(&result, "/outcome/acked_in_all");
+    assert_eq!(count(&result, "/outcome/delivered_in_all"), acked);
+    assert!(!result["soak"]["samples"].as_array().unwrap().is_empty());
+}
