@@ -29,7 +29,7 @@ pub mod node;
 pub mod observe;
 pub mod offload;
 mod prepare;
-mod reactor;
+pub mod reactor;
 mod shared;
 pub mod tls;
 pub mod tokens;

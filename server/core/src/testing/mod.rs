@@ -6,7 +6,9 @@
 
 pub mod checks;
 mod client;
+mod parse;
 mod world;
 
 pub use self::client::{Client, text_message};
+pub use self::parse::parse_command;
 pub use self::world::World;

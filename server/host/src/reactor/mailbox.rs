@@ -4,6 +4,9 @@
 //! [`mio::Waker`]. A sender writes to the waker only when the flag is up, and
 //! takes it down in doing so: at most one wake-up per sleep, whoever sends.
 //!
+//! Public for one reason: the benches measure a hop with what the server uses.
+//! A post can be anything; what a worker is posted is not public.
+//!
 //! # When it is full
 //! A worker never blocks on another: [`MailboxSender::try_send`] gives the
 //! post back. The sender keeps it in its own overflow for that target, in
@@ -24,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 /// The sending end; cheap to clone.
-pub(crate) struct MailboxSender<T> {
+pub struct MailboxSender<T> {
     queue: Sender<T>,
     bell: Arc<Bell>,
 }
@@ -36,7 +39,7 @@ impl<T> Clone for MailboxSender<T> {
 }
 
 /// The receiving end: one worker has it.
-pub(crate) struct Mailbox<T> {
+pub struct Mailbox<T> {
     queue: Receiver<T>,
     bell: Arc<Bell>,
 }
@@ -49,10 +52,10 @@ struct Bell {
 /// The worker is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the worker has stopped")]
-pub(crate) struct Gone;
+pub struct Gone;
 
 /// A mailbox of at most `len_max` posts.
-pub(crate) fn mailbox<T>(len_max: usize, waker: mio::Waker) -> (MailboxSender<T>, Mailbox<T>) {
+pub fn mailbox<T>(len_max: usize, waker: mio::Waker) -> (MailboxSender<T>, Mailbox<T>) {
     let (sender, receiver) = bounded(len_max);
     let bell = Arc::new(Bell { asleep: AtomicBool::new(false), waker });
     (MailboxSender { queue: sender, bell: bell.clone() }, Mailbox { queue: receiver, bell })
@@ -64,7 +67,7 @@ impl<T> MailboxSender<T> {
     /// # Errors
     /// Gives the post back when the mailbox is full. A post to a worker that
     /// has stopped is dropped: nobody waits for it any more.
-    pub(crate) fn try_send(&self, post: T) -> Result<(), T> {
+    pub fn try_send(&self, post: T) -> Result<(), T> {
         match self.queue.try_send(post) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
             Err(TrySendError::Full(post)) => Err(post),
@@ -76,7 +79,7 @@ impl<T> MailboxSender<T> {
     ///
     /// # Errors
     /// [`Gone`].
-    pub(crate) fn send(&self, post: T) -> Result<(), Gone> {
+    pub fn send(&self, post: T) -> Result<(), Gone> {
         let post = match self.queue.try_send(post) {
             Ok(()) => {
                 self.ring();
@@ -92,7 +95,7 @@ impl<T> MailboxSender<T> {
     }
 
     /// Wakes the worker if it sleeps.
-    pub(crate) fn ring(&self) {
+    pub fn ring(&self) {
         fence(Ordering::SeqCst);
         if self.bell.asleep.load(Ordering::SeqCst) && self.bell.asleep.swap(false, Ordering::SeqCst)
         {
@@ -110,25 +113,25 @@ impl<T> MailboxSender<T> {
 
 impl<T> Mailbox<T> {
     /// Takes the next post.
-    pub(crate) fn take(&self) -> Option<T> {
+    pub fn take(&self) -> Option<T> {
         self.queue.try_recv().ok()
     }
 
     /// True when there is nothing to take.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
     /// Says that the worker is about to poll. Look at everything that a
     /// sender may have changed *after* this call, and do not sleep if any of
     /// it has.
-    pub(crate) fn fall_asleep(&self) {
+    pub fn fall_asleep(&self) {
         self.bell.asleep.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
     }
 
     /// Says that the worker is awake.
-    pub(crate) fn wake_up(&self) {
+    pub fn wake_up(&self) {
         self.bell.asleep.store(false, Ordering::SeqCst);
     }
 }

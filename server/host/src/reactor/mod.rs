@@ -1,4 +1,5 @@
 //! The reactor: sockets, threads and time, without a domain word.
+//! Private to the host, but for the [`mailbox`], which the benches measure.
 //!
 //! One worker is one thread, one `mio::Poll` and one shard. No lock, no
 //! `async` and no blocking call on that thread. Bytes become frames here and
@@ -54,7 +55,7 @@ mod deadlines;
 mod executor;
 mod handoff;
 mod jitter;
-pub(crate) mod mailbox;
+pub mod mailbox;
 mod outqueue;
 pub(crate) mod post;
 mod reading;
