@@ -1,4 +1,5 @@
-//! One message to many: the shard's part of a delivery to 1, 100 and 10,000 members on line.
+//! One message to many: the shard's part of a delivery in groups of 2, 101 and 10,000 members, all
+//! of them on line. The last is as large as a group can be.
 
 use std::time::{Duration, Instant};
 

@@ -2,24 +2,17 @@
 
 use bytes::BytesMut;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use hongyan_benches::world::send_frame;
+use hongyan_benches::frames;
 use hongyan_loadtest::wire::FrameView;
-use hongyan_protocol::raw::StoredMessage;
-use hongyan_protocol::{ConversationId, FrameDecoder, Opcode, UserId, body, frame, limits, raw};
+use hongyan_protocol::{FrameDecoder, Opcode, body, frame, limits, raw};
 use std::hint::black_box;
 
 const FRAMES: usize = 64;
 
-fn conversation() -> ConversationId {
-    let user = |number: u64| UserId::new(number << 12 | 7).expect("not zero");
-    ConversationId::direct(user(1_000), user(2_000)).expect("two users")
-}
-
-fn frames(c: &mut Criterion) {
+fn whole_frames(c: &mut Criterion) {
     let mut group = c.benchmark_group("frame");
     group.throughput(Throughput::Elements(FRAMES as u64));
-    let sends: Vec<_> =
-        (0..FRAMES as u64).map(|id| send_frame(conversation(), &[id as u8; 16], id + 1)).collect();
+    let sends = frames::sends(FRAMES);
     let mut wire = BytesMut::new();
     for send in &sends {
         send.encode_delimited(&mut wire);
@@ -71,19 +64,11 @@ fn frames(c: &mut Criterion) {
 }
 
 fn messages(c: &mut Criterion) {
-    let send: raw::Send = send_frame(conversation(), &[1; 16], 1).message().expect("a send");
+    let send: raw::Send = frames::sends(1)[0].message().expect("a send");
     c.bench_function("body/check", |b| {
         b.iter(|| body::check(black_box(&send.body)));
     });
-    let stored = StoredMessage {
-        conversation: Some(conversation().to_wire()),
-        seq: 1_000,
-        message_id: 7 << 51 | 123_456,
-        sender: 1_000 << 12 | 7,
-        time_ms: 1_760_000_000_000,
-        client_msg_id: send.client_msg_id.clone(),
-        body: send.body.clone(),
-    };
+    let stored = frames::stored_message();
     c.bench_function("message/encode_push", |b| {
         let mut out = BytesMut::with_capacity(512);
         b.iter(|| {
@@ -94,5 +79,5 @@ fn messages(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, frames, messages);
+criterion_group!(benches, whole_frames, messages);
 criterion_main!(benches);

@@ -8,14 +8,17 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
 use hongyan_core::input::{FreshSecret, Ticket};
-use hongyan_core::key::{EntityKey, page_key, parse_page_key};
+use hongyan_core::key::{page_key, parse_page_key};
 use hongyan_core::{
-    AccessTokens, Claims, ConnId, CoreConfig, Effect, Effects, Input, Layout, Now, OffloadJob,
-    OffloadOutcome, Peer, RecordDraft, Shard, ShardId, TokenFault,
+    AccessTokens, ConnId, Effect, Effects, Input, Now, OffloadJob, OffloadOutcome, Peer,
+    RecordDraft, Shard,
 };
 use hongyan_protocol::ids::GroupId;
 use hongyan_protocol::{ConversationId, Frame, FrameDecoder, Opcode, UserId, limits, pb};
 use prost::Message;
+
+use crate::empty::{NoTokens, empty_shard};
+use crate::frames::send_frame;
 
 /// Inputs that answers of the host may still cause before a bench gives up: a bound, not a limit
 /// that is ever reached.
@@ -32,6 +35,12 @@ pub struct WakeCount {
     pub records: usize,
     /// Bytes of their payloads.
     pub record_bytes: usize,
+    /// Entities read from the views.
+    pub loads: usize,
+    /// Reads of stored pages of messages.
+    pub page_reads: usize,
+    /// Sessions that were opened.
+    pub sessions: usize,
 }
 
 /// A person with an open session.
@@ -64,11 +73,27 @@ impl Default for OneShard {
 }
 
 impl OneShard {
-    /// An empty server of one shard.
+    /// An empty server of one shard. Its tokens are no tokens, and everything stays in memory.
     #[must_use]
     pub fn new() -> Self {
+        Self::around(empty_shard(Box::new(NoTokens), usize::MAX))
+    }
+
+    /// As [`OneShard::new`], with `tokens` that can be used again.
+    #[must_use]
+    pub fn with_tokens(tokens: Box<dyn AccessTokens>) -> Self {
+        Self::around(empty_shard(tokens, usize::MAX))
+    }
+
+    /// As [`OneShard::new`], but [`OneShard::forget`] lets go of all that the views have.
+    #[must_use]
+    pub fn forgetful() -> Self {
+        Self::around(empty_shard(Box::new(NoTokens), 0))
+    }
+
+    fn around(shard: Shard) -> Self {
         Self {
-            shard: fresh_shard(),
+            shard,
             now: Now { unix_ms: 1_760_000_000_000, mono_ms: 1_000 },
             fx: Effects::new(),
             views: BTreeMap::new(),
@@ -85,13 +110,17 @@ impl OneShard {
     /// # Panics
     /// The shard does not answer with a session: a bug in the bench.
     pub fn register(&mut self, name: &str) -> Person {
-        self.next_conn += 1;
-        let conn = ConnId(self.next_conn);
-        let peer = Peer { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), encrypted: false };
-        self.wake([Input::Opened { conn, peer }]);
-        let device = pb::Device { id: "bench".into(), ..pb::Device::default() };
-        let hello = pb::Hello { device: Some(device), ..pb::Hello::default() };
-        let _: pb::Welcome = self.ask(conn, Opcode::Hello, &hello);
+        self.sign_up(name).0
+    }
+
+    /// As [`OneShard::register`]; says also which access token the device has now.
+    ///
+    /// # Panics
+    /// As [`OneShard::register`].
+    pub fn sign_up(&mut self, name: &str) -> (Person, String) {
+        let (conn, opened) = self.connection();
+        self.wake([opened]);
+        let _: pb::Welcome = self.ask(conn, Opcode::Hello, &hello(String::new(), None));
         let register = pb::Register {
             name: name.into(),
             password: "only for benches".into(),
@@ -99,7 +128,16 @@ impl OneShard {
         };
         let session: pb::Session = self.ask(conn, Opcode::Register, &register);
         let user = UserId::new(session.user_id).expect("a session has a user");
-        Person { conn, user }
+        let tokens = session.tokens.expect("who registers gets tokens");
+        (Person { conn, user }, tokens.access_token)
+    }
+
+    /// A connection never used before, and the input that opens it.
+    pub fn connection(&mut self) -> (ConnId, Input) {
+        self.next_conn += 1;
+        let conn = ConnId(self.next_conn);
+        let peer = Peer { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), encrypted: false };
+        (conn, Input::Opened { conn, peer })
     }
 
     /// Makes a group of `members`, owned by the first.
@@ -187,6 +225,16 @@ impl OneShard {
         (entries, bytes)
     }
 
+    /// Lets everything go from memory that the views have: what is not used between two sweeps,
+    /// and those are a second apart. Only in a world that is [`OneShard::forgetful`].
+    pub fn forget(&mut self) {
+        for _ in 0..2 {
+            self.now.mono_ms += 1_000;
+            // An input that changes nothing, so that the wake has a time.
+            self.wake([Input::Timeout]);
+        }
+    }
+
     /// The entries of a settle round, for writing somewhere else; the shard is told that they are
     /// settled.
     pub fn settle_entries(&mut self) -> Vec<(Bytes, Option<Bytes>)> {
@@ -214,6 +262,14 @@ impl OneShard {
         self.last_reply = None;
         let frame = Frame::new(opcode, 1, message);
         self.wake([Input::Frame { conn, frame }]);
+        self.last_reply(opcode)
+    }
+
+    /// Takes and decodes the last reply of all wakes so far.
+    ///
+    /// # Panics
+    /// There is none, it is an error, or it is not the reply to `opcode`.
+    pub fn last_reply<M: Message + Default>(&mut self, opcode: Opcode) -> M {
         let reply = self.last_reply.take().expect("a request has a reply");
         let decoder = FrameDecoder::new(limits::FRAME_BYTES_MAX);
         let frame = decoder.decode(&mut reply.into()).expect("a frame").expect("a whole frame");
@@ -233,20 +289,24 @@ impl OneShard {
                 None
             }
             Effect::Load { key } => {
+                count.loads += 1;
                 let value = Ok(self.views.get(&key.to_bytes()).cloned());
                 Some(Input::Loaded { key, value })
             }
             Effect::ReadPages { ticket, conversation, from_seq, to_seq, backwards, bytes_max } => {
+                count.page_reads += 1;
                 let pages =
                     Ok(self.read_pages(conversation, from_seq, to_seq, backwards, bytes_max));
                 Some(Input::PagesRead { ticket, pages })
             }
             Effect::Offload { ticket, job } => Some(self.offload(ticket, &job)),
-            Effect::AdminReply { .. }
-            | Effect::Close { .. }
-            | Effect::Forward { .. }
-            | Effect::Handoff { .. }
-            | Effect::SessionOpened { .. } => None,
+            // What one partition owes another: both are here.
+            Effect::Forward { envelope, .. } => Some(Input::Envelope(envelope)),
+            Effect::AdminReply { .. } | Effect::Close { .. } | Effect::Handoff { .. } => None,
+            Effect::SessionOpened { .. } => {
+                count.sessions += 1;
+                None
+            }
         }
     }
 
@@ -293,63 +353,11 @@ impl OneShard {
     }
 }
 
-/// A shard that replays `log` from nothing.
-///
-/// # Panics
-/// The log is not one that a shard wrote.
+/// What a device says first: with a token it opens the session, with `resume` it catches up too.
 #[must_use]
-pub fn replayed(log: &[RecordDraft]) -> Shard {
-    let mut shard = fresh_shard();
-    let layout = Layout::new(1);
-    for partition in layout.partitions_of(ShardId(0)) {
-        shard.install_partition(partition, None).expect("an empty partition installs");
-    }
-    for record in log {
-        shard
-            .replay(record.partition, record.idx, &record.payload, &mut |_: &EntityKey| Ok(None))
-            .expect("what was written replays");
-    }
-    shard.finish_replay(&mut Effects::new());
-    shard
-}
-
-/// A durable send of 128 bytes of text.
-#[must_use]
-pub fn send_frame(to: ConversationId, client_msg_id: &[u8], request: u64) -> Frame {
-    let send = pb::Send {
-        conversation: Some(to.to_wire()),
-        client_msg_id: Bytes::copy_from_slice(client_msg_id),
-        body: Some(pb::Body { kind: Some(pb::body::Kind::Text("x".repeat(128))) }),
-        level: pb::AckLevel::Durable.into(),
-    };
-    Frame::new(Opcode::Send, request, &send)
-}
-
-fn fresh_shard() -> Shard {
-    let config = CoreConfig {
-        requests_per_second: 0,
-        // Everything stays warm: cold state has benches of its own.
-        entities_max: usize::MAX,
-        ..CoreConfig::default()
-    };
-    let mut shard = Shard::new(ShardId(0), Layout::new(1), config, Box::new(NoTokens));
-    for partition in Layout::new(1).partitions_of(ShardId(0)) {
-        shard.install_partition(partition, None).expect("an empty partition installs");
-    }
-    shard
-}
-
-/// Tokens of a world where nobody logs in twice.
-struct NoTokens;
-
-impl AccessTokens for NoTokens {
-    fn issue(&self, claims: &Claims) -> String {
-        claims.user.to_string()
-    }
-
-    fn verify(&self, _token: &str, _unix_ms: u64) -> Result<Claims, TokenFault> {
-        Err(TokenFault::Invalid)
-    }
+pub fn hello(access_token: String, resume: Option<pb::SyncRequest>) -> pb::Hello {
+    let device = pb::Device { id: "bench".into(), ..pb::Device::default() };
+    pb::Hello { device: Some(device), access_token, resume, ..pb::Hello::default() }
 }
 
 #[cfg(test)]
@@ -379,18 +387,18 @@ mod tests {
     }
 
     #[test]
-    fn a_log_replays_to_the_same_number_of_messages() {
-        let mut world = OneShard::new();
-        world.kept_log = Some(Vec::new());
+    fn what_is_forgotten_is_read_again() {
+        let mut world = OneShard::forgetful();
         let (a, b) = (world.register("alice"), world.register("bob"));
         let id = ConversationId::direct(a.user, b.user).unwrap();
-        for _ in 0..10 {
-            let send = world.send_input(a, id);
-            world.wake([send]);
-        }
-        let log = world.kept_log.take().unwrap();
-        assert!(log.len() >= 10);
-        let shard = replayed(&log);
-        assert!(shard.stats().entities > 0);
+        let first = world.send_input(a, id);
+        assert_eq!(world.wake([first]).loads, 3, "the conversation and two inboxes are new");
+        world.settle();
+        let second = world.send_input(a, id);
+        assert_eq!(world.wake([second]).loads, 0);
+        world.settle();
+        world.forget();
+        let third = world.send_input(a, id);
+        assert!(world.wake([third]).loads > 0);
     }
 }

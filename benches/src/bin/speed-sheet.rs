@@ -81,10 +81,17 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn build() -> anyhow::Result<()> {
+    // The server by itself: together with the benches it would get the doors that they need.
+    cargo_build(&["--package", "hongyan", "--bin", "hongyan"])?;
+    let loadtest = ["--package", "hongyan-loadtest", "--bin", "hongyan-loadtest"];
+    let relay = ["--package", "hongyan-benches", "--bin", "null-relay"];
+    cargo_build(&[loadtest, relay].concat())
+}
+
+fn cargo_build(what: &[&str]) -> anyhow::Result<()> {
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--package", "hongyan", "--bin", "hongyan"])
-        .args(["--package", "hongyan-loadtest", "--bin", "hongyan-loadtest"])
-        .args(["--package", "hongyan-benches", "--bin", "null-relay"])
+        .args(["build", "--release"])
+        .args(what)
         .status()
         .context("starting cargo")?;
     if !status.success() {
