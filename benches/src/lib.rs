@@ -4,6 +4,7 @@
 //! - [`arrivals`]: devices that come back with a token.
 //! - [`empty`]: a shard without state.
 //! - [`frames`]: what a session sends again and again.
+//! - [`instructions`]: instructions of the hot path, counted by valgrind.
 //! - [`records`]: records as a shard writes them, and their replay.
 //! - [`ring`]: people who write to each other.
 //! - [`sheet`]: one run that puts the server's figures beside the floors.
@@ -24,6 +25,7 @@ pub mod append;
 pub mod arrivals;
 pub mod empty;
 pub mod frames;
+pub mod instructions;
 pub mod records;
 pub mod ring;
 pub mod sheet;
