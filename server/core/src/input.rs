@@ -7,6 +7,7 @@ use hongyan_protocol::{Frame, UserId};
 
 use crate::envelope::Envelope;
 use crate::key::EntityKey;
+use crate::token::Claims;
 
 /// A connection of this shard: chosen by the host, never used again in the
 /// life of the process. Another shard's may have the same number.
@@ -42,8 +43,17 @@ pub struct Link {
     pub greeting: Greeting,
     /// Hello with a token, or the login request.
     pub frame: Frame,
-    /// The verified subject of an external token, when that is what moved it.
-    pub external: Option<ExternalSubject>,
+    /// What was checked of the request before it was moved.
+    pub verified: Option<Verified>,
+}
+
+/// Who somebody is, as far as a token has shown it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verified {
+    /// By an access token of this server.
+    Claims(Claims),
+    /// By a token of an external issuer.
+    External(ExternalSubject),
 }
 
 /// The checked contents of a Hello.

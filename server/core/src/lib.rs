@@ -69,7 +69,7 @@ pub use config::CoreConfig;
 pub use effect::{Effect, Effects, Gate, RecordDraft, SettleStep, Submission};
 pub use envelope::{Envelope, Origin};
 pub use input::{
-    AdminCommand, AdminOutcome, ConnId, Input, Link, OffloadJob, OffloadOutcome, Peer,
+    AdminCommand, AdminOutcome, ConnId, Input, Link, OffloadJob, OffloadOutcome, Peer, Verified,
 };
 pub use key::EntityKey;
 pub use routing::{Layout, PARTITIONS, PartitionId, ShardId};

@@ -18,11 +18,11 @@ use crate::command::{SyncCommand, check_password, check_text, decode};
 use crate::effect::{Effect, Effects, Gate};
 use crate::entity::Stop;
 use crate::error::Refusal;
-use crate::input::{ConnId, ExternalSubject, Greeting, Link, OffloadJob};
+use crate::input::{ConnId, Greeting, Link, OffloadJob, Verified};
 use crate::shard::{Shard, Work};
 use crate::state::AccountStatus;
 use crate::sync::Shape;
-use crate::token::TokenFault;
+use crate::token::{Claims, TokenFault};
 
 const BAD_CREDENTIALS: Refusal =
     Refusal::new(ErrorCode::BadCredentials, "the name or the password is wrong");
@@ -60,7 +60,7 @@ impl Shard {
     pub(crate) fn login(&mut self, conn: ConnId, frame: Frame, fx: &mut Effects) {
         match self.home_of(conn, &frame, fx) {
             Ok(None) => {}
-            Ok(Some(slot)) => self.enter_at(conn, slot, frame, None, fx),
+            Ok(Some((slot, verified))) => self.enter_at(conn, slot, frame, verified, fx),
             Err(refusal) => self.refuse_login(conn, frame.request, refusal, fx),
         }
     }
@@ -71,12 +71,12 @@ impl Shard {
         conn: ConnId,
         slot: Slot,
         frame: Frame,
-        external: Option<ExternalSubject>,
+        verified: Option<Verified>,
         fx: &mut Effects,
     ) {
         let shard = self.layout.shard_of(slot);
         if shard == self.id {
-            self.run(Work::Enter { conn, frame, external }, fx);
+            self.run(Work::Enter { conn, frame, verified }, fx);
             return;
         }
         let Some(found) = self.conns.swap_remove(&conn) else {
@@ -86,22 +86,23 @@ impl Shard {
             return;
         };
         let (peer, opened_ms) = (found.peer, found.opened_ms);
-        let link = Box::new(Link { peer, opened_ms, greeting: *greeting, frame, external });
+        let link = Box::new(Link { peer, opened_ms, greeting: *greeting, frame, verified });
         fx.push(Gate::Now, Effect::Handoff { conn, shard, link });
     }
 
-    /// The slot of the user that a login request names. `None` when it takes
-    /// slow work to find out.
+    /// The slot of the user that a login request names, with what was checked
+    /// to find it. `None` when it takes slow work to find out.
     fn home_of(
         &mut self,
         conn: ConnId,
         frame: &Frame,
         fx: &mut Effects,
-    ) -> Result<Option<Slot>, Refusal> {
-        Ok(Some(match Opcode::from_number(frame.opcode) {
+    ) -> Result<Option<(Slot, Option<Verified>)>, Refusal> {
+        let slot = match Opcode::from_number(frame.opcode) {
             Some(Opcode::Hello) => {
                 let hello: pb::Hello = decode(frame)?;
-                self.tokens.verify(&hello.access_token, self.now.unix_ms)?.user.slot()
+                let claims = self.tokens.verify(&hello.access_token, self.now.unix_ms)?;
+                return Ok(Some((claims.user.slot(), Some(Verified::Claims(claims)))));
             }
             Some(Opcode::Register) => {
                 if !self.config.registration_open {
@@ -135,7 +136,8 @@ impl Shard {
                 return Ok(None);
             }
             _ => return Err(Refusal::new(ErrorCode::OutOfOrder, "not now")),
-        }))
+        };
+        Ok(Some((slot, None)))
     }
 
     /// Handles a login request on its user's shard.
@@ -143,19 +145,26 @@ impl Shard {
         &mut self,
         conn: ConnId,
         frame: &Frame,
-        external: Option<&ExternalSubject>,
+        verified: Option<&Verified>,
         fx: &mut Effects,
     ) -> Result<(), Stop> {
         if !self.conns.contains_key(&conn) {
             return Ok(());
         }
         match Opcode::from_number(frame.opcode) {
-            Some(Opcode::Hello) => self.enter_by_token(conn, frame, fx),
+            Some(Opcode::Hello) => {
+                let Some(Verified::Claims(claims)) = verified else {
+                    return Err(Refusal::from(TokenFault::Invalid).into());
+                };
+                self.enter_by_token(conn, frame, claims, fx)
+            }
             Some(Opcode::Register) => self.enter_by_registering(conn, frame, fx),
             Some(Opcode::Login) => self.enter_by_password(conn, frame, fx),
             Some(Opcode::Refresh) => self.enter_by_refresh(conn, frame, fx),
             Some(Opcode::LoginExternal) => {
-                let subject = external.cloned().ok_or(Refusal::from(TokenFault::Invalid))?;
+                let Some(Verified::External(subject)) = verified.cloned() else {
+                    return Err(Refusal::from(TokenFault::Invalid).into());
+                };
                 let (request, next) = (frame.request, Next::SignInExternal { subject });
                 let job = OffloadJob::RotateRefresh { secret: String::new() };
                 self.offload(job, PendingLogin { conn, request, next }, fx);
@@ -169,11 +178,10 @@ impl Shard {
         &mut self,
         conn: ConnId,
         frame: &Frame,
+        claims: &Claims,
         fx: &mut Effects,
     ) -> Result<(), Stop> {
         let (hello, greeting) = parse_hello(frame)?;
-        let claims =
-            self.tokens.verify(&hello.access_token, self.now.unix_ms).map_err(Refusal::from)?;
         let user = claims.user;
         let account = self.entities.account(user)?;
         let account = account.ok_or(Refusal::from(TokenFault::Invalid))?;
@@ -198,7 +206,7 @@ impl Shard {
         }
         let session = Session {
             user,
-            device_id: claims.device_id,
+            device_id: claims.device_id.clone(),
             tokens_unseen,
             watched: Vec::new(),
             synced_ms: None,

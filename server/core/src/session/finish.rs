@@ -10,7 +10,7 @@ use crate::auth::RefreshToken;
 use crate::effect::{Effects, Gate};
 use crate::entity::Stop;
 use crate::error::Refusal;
-use crate::input::{ConnId, ExternalSubject, FreshSecret, OffloadJob, OffloadOutcome};
+use crate::input::{ConnId, ExternalSubject, FreshSecret, OffloadJob, OffloadOutcome, Verified};
 use crate::shard::{Shard, op, partition_of};
 use crate::state::{self, DeviceRecord, op::Kind};
 use crate::token::{Claims, TokenFault};
@@ -81,7 +81,8 @@ impl Shard {
             (Next::VerifyExternal { frame }, OffloadOutcome::External(result)) => {
                 let (subject, _) = result.clone().map_err(Refusal::from)?;
                 let slot = Slot::of_name(&subject.name);
-                self.enter_at(pending.conn, slot, frame.clone(), Some(subject), fx);
+                let verified = Some(Verified::External(subject));
+                self.enter_at(pending.conn, slot, frame.clone(), verified, fx);
                 Ok(())
             }
             (Next::SignInExternal { subject }, OffloadOutcome::Rotated { fresh, .. }) => {

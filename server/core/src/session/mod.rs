@@ -116,7 +116,7 @@ impl Shard {
             self.close_draining(conn, fx);
             return;
         }
-        self.run(Work::Enter { conn, frame: link.frame, external: link.external }, fx);
+        self.run(Work::Enter { conn, frame: link.frame, verified: link.verified }, fx);
     }
 
     /// A frame came.

@@ -17,8 +17,8 @@ use crate::entity::{MessageRange, Need, Stop};
 use crate::envelope::{Ask, Envelope, Gather, Origin, SyncItem};
 use crate::error::Refusal;
 use crate::input::{
-    AdminCommand, AdminOutcome, AdminTicket, ConnId, ExternalSubject, OffloadJob, OffloadOutcome,
-    StoreFailure, Ticket,
+    AdminCommand, AdminOutcome, AdminTicket, ConnId, OffloadJob, OffloadOutcome, StoreFailure,
+    Ticket, Verified,
 };
 use crate::key::EntityKey;
 use crate::routing::PartitionId;
@@ -31,7 +31,7 @@ pub(crate) enum Work {
     Admin { ticket: AdminTicket, command: AdminCommand },
     Ask(Origin, Ask),
     Command { conn: ConnId, request: u64, command: Command },
-    Enter { conn: ConnId, frame: Frame, external: Option<ExternalSubject> },
+    Enter { conn: ConnId, frame: Frame, verified: Option<Verified> },
     Find { origin: Origin, name: String },
     Finish { pending: Box<PendingLogin>, outcome: Box<OffloadOutcome> },
     Probe { shard: crate::routing::ShardId, users: Vec<UserId> },
@@ -96,8 +96,8 @@ impl Shard {
             Work::Admin { ticket, command } => self.administer(*ticket, command, fx),
             Work::Ask(origin, ask) => self.answer_ask(*origin, ask, fx),
             Work::Command { conn, request, command } => self.command(*conn, *request, command, fx),
-            Work::Enter { conn, frame, external } => {
-                self.enter(*conn, frame, external.as_ref(), fx)
+            Work::Enter { conn, frame, verified } => {
+                self.enter(*conn, frame, verified.as_ref(), fx)
             }
             Work::Find { origin, name } => self.find_user(*origin, name, fx),
             Work::Finish { pending, outcome } => self.finish_login(pending, outcome, fx),
