@@ -24,7 +24,7 @@ use crate::stream::Endpoint;
 /// Syncs of one coming back: the server asks for another when it dropped pushes meanwhile.
 const SYNCS_MAX: usize = 10;
 /// Tries until a group that was just made is in its member's list.
-const LISTING_TRIES: usize = 200;
+const LISTING_TRIES: usize = 1_000;
 const LISTING_WAIT: Duration = Duration::from_millis(20);
 
 /// A conversation that a device keeps.
@@ -62,9 +62,11 @@ struct Shelf {
 
 impl Shelf {
     fn new(held: impl Iterator<Item = (pb::ConversationId, u64)>) -> Self {
-        let kept: Vec<Kept> = held
-            .map(|(conversation, seq)| Kept { conversation, seq, missed: Vec::new() })
-            .collect();
+        let kept = held.map(|(conversation, seq)| Kept { conversation, seq, missed: Vec::new() });
+        Self::of(kept.collect())
+    }
+
+    fn of(kept: Vec<Kept>) -> Self {
         let at = kept.iter().enumerate().map(|(at, kept)| (key(&kept.conversation), at)).collect();
         Self { kept, at }
     }
@@ -140,11 +142,48 @@ pub fn resume(
 ) -> anyhow::Result<CaughtUp> {
     let mut shelf = Shelf::new(held.iter().copied());
     let (mut wire, page) = open(endpoint, index, account, shelf.request(0))?;
-    let mut next = Some(page);
-    for _ in 0..SYNCS_MAX {
-        if let Some(page) = next.take() {
-            take_pages(&mut wire, &mut shelf, page)?;
+    take_pages(&mut wire, &mut shelf, page)?;
+    settle(&mut wire, &mut shelf)?;
+    Ok(CaughtUp { wire, kept: shelf.kept })
+}
+
+impl CaughtUp {
+    /// Messages that were missed, in all conversations.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.kept.iter().map(|kept| kept.missed.len() as u64).sum()
+    }
+
+    /// Goes on until `messages` were missed in all: a conversation that is new may be in its
+    /// people's lists a moment later, and the server then asks for another sync.
+    ///
+    /// # Errors
+    /// As [`resume`]; or nothing more came in time.
+    pub fn wait_for(&mut self, messages: u64) -> anyhow::Result<()> {
+        while self.missed() < messages {
+            self.wire.wait_for_push().with_context(|| {
+                format!("{} of {messages} messages came, and no word of more", self.missed())
+            })?;
+            self.settle()?;
         }
+        Ok(())
+    }
+
+    /// Takes what was pushed while something else was asked through the wire.
+    ///
+    /// # Errors
+    /// As [`resume`].
+    pub fn settle(&mut self) -> anyhow::Result<()> {
+        let mut shelf = Shelf::of(std::mem::take(&mut self.kept));
+        let settled = settle(&mut self.wire, &mut shelf);
+        self.kept = shelf.kept;
+        settled
+    }
+}
+
+/// Takes pushes until there are none, with the syncs that they ask for.
+fn settle(wire: &mut Wire, shelf: &mut Shelf) -> anyhow::Result<()> {
+    for _ in 0..SYNCS_MAX {
         let mut again = false;
         // Asking for what is missing may bring further pushes.
         loop {
@@ -153,13 +192,14 @@ pub fn resume(
                 break;
             }
             for push in pushes {
-                again |= take_push(&mut wire, &mut shelf, &push)?;
+                again |= take_push(wire, shelf, &push)?;
             }
         }
         if !again {
-            return Ok(CaughtUp { wire, kept: shelf.kept });
+            return Ok(());
         }
-        next = Some(sync(&mut wire, &shelf.request(0))?);
+        let page = sync(wire, &shelf.request(0))?;
+        take_pages(wire, shelf, page)?;
     }
     bail!("the server asked for a sync {SYNCS_MAX} times in a row");
 }
@@ -194,9 +234,7 @@ pub fn begin(
         }
         // A direct conversation is not there before its first message; a group must be.
         if conversations.iter().all(|id| id.group == 0 || listed.contains(&key(id))) {
-            for push in wire.take_pushes() {
-                take_push(&mut wire, &mut shelf, &push)?;
-            }
+            settle(&mut wire, &mut shelf)?;
             return Ok(CaughtUp { wire, kept: shelf.kept });
         }
         thread::sleep(LISTING_WAIT);

@@ -3,6 +3,8 @@
 //! The id of a group follows from the name of its accounts, the seed, its number and its size, so
 //! a second run finds the groups of the first.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, bail};
 use hongyan_protocol::ids::{GroupId, mix64};
 use hongyan_protocol::limits::INVITE_USERS_MAX;
@@ -29,27 +31,48 @@ pub fn prepare(
     prefix: &str,
     seed: u64,
 ) -> anyhow::Result<Vec<GroupId>> {
-    crew::share(AT_ONCE, members.len(), |number| {
-        let list: Vec<&Account> = members[number]
-            .iter()
-            .map(|index| accounts.get(*index).context("the roster is too short"))
-            .collect::<Result<_, _>>()?;
-        let id = client_group_id(prefix, seed, number, list.len());
-        one(endpoint, number, &list, id).with_context(|| format!("making group {number}"))
-    })
+    // An owner makes its groups in one session: a second one would end the first.
+    let mut by_owner: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (number, list) in members.iter().enumerate() {
+        by_owner.entry(*list.first().context("a group needs an owner")?).or_default().push(number);
+    }
+    let owners: Vec<(usize, Vec<usize>)> = by_owner.into_iter().collect();
+    let made = crew::share(AT_ONCE, owners.len(), |nth| {
+        let (owner, numbers) = &owners[nth];
+        let mut wire = open(endpoint, *owner, accounts)?;
+        let group = |number: &usize| {
+            let others = others_of(accounts, &members[*number])?;
+            let id = client_group_id(prefix, seed, *number, others.len() + 1);
+            let group = one(&mut wire, *number, &others, id)
+                .with_context(|| format!("making group {number}"))?;
+            Ok((*number, group))
+        };
+        numbers.iter().map(group).collect::<anyhow::Result<Vec<_>>>()
+    })?;
+    let mut groups: Vec<(usize, GroupId)> = made.into_iter().flatten().collect();
+    groups.sort_unstable_by_key(|(number, _)| *number);
+    Ok(groups.into_iter().map(|(_, group)| group).collect())
 }
 
-fn one(
-    endpoint: &Endpoint,
-    number: usize,
-    members: &[&Account],
-    id: [u8; 16],
-) -> anyhow::Result<GroupId> {
-    let (owner, others) = members.split_first().context("a group needs an owner")?;
-    let others: Vec<u64> = others.iter().map(|account| account.user_id).collect();
-    let mut wire = Wire::connect(endpoint, number)?;
-    let welcome = wire.greet(&owner.device_id, owner.access_token.clone())?;
-    welcome.session.with_context(|| format!("no session for {}", owner.name))?;
+fn open(endpoint: &Endpoint, owner: usize, accounts: &[Account]) -> anyhow::Result<Wire> {
+    let owner_account = accounts.get(owner).context("the roster is too short")?;
+    let mut wire = Wire::connect(endpoint, owner)?;
+    let token = owner_account.access_token.clone();
+    let welcome = wire.greet(&owner_account.device_id, token)?;
+    welcome.session.with_context(|| format!("no session for {}", owner_account.name))?;
+    Ok(wire)
+}
+
+/// The ids of everybody in a list but the owner.
+fn others_of(accounts: &[Account], list: &[usize]) -> anyhow::Result<Vec<u64>> {
+    list.iter()
+        .skip(1)
+        .map(|index| accounts.get(*index).map(|account| account.user_id))
+        .collect::<Option<_>>()
+        .context("the roster is too short")
+}
+
+fn one(wire: &mut Wire, number: usize, others: &[u64], id: [u8; 16]) -> anyhow::Result<GroupId> {
     let create = pb::CreateGroup {
         client_group_id: id.to_vec().into(),
         name: format!("load {number}"),
@@ -59,7 +82,7 @@ fn one(
     let mut group: pb::Group = wire
         .ask(Opcode::CreateGroup, &create)?
         .map_err(|error| refusal("creating a group", &error))?;
-    let wanted = members.len() as u32;
+    let wanted = others.len() as u32 + 1;
     for users in others.chunks(INVITE_USERS_MAX) {
         if group.member_count >= wanted {
             break;

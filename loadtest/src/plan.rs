@@ -69,6 +69,19 @@ pub enum Receipts {
     Each,
     /// Never.
     None,
+    /// As read, a few times per second: what a client does that people look at.
+    Read,
+}
+
+impl Receipts {
+    /// Shortest time between two receipts of a connection, in nanoseconds.
+    #[must_use]
+    pub const fn spacing_ns(self) -> u64 {
+        match self {
+            Self::Batch | Self::Each | Self::None => 0,
+            Self::Read => 300_000_000,
+        }
+    }
 }
 
 /// See the module.

@@ -67,6 +67,18 @@ impl Wire {
         self.pushes.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
+    /// Waits for the next push and keeps it, when pushes are kept.
+    ///
+    /// # Errors
+    /// The connection failed, or nothing came in time.
+    pub fn wait_for_push(&mut self) -> anyhow::Result<()> {
+        let frame = self.read_frame()?;
+        if let Some(pushes) = &mut self.pushes {
+            pushes.push(frame);
+        }
+        Ok(())
+    }
+
     /// Sends a message that wants no reply.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ use crate::cli::connect_storm::StormFlags;
 use crate::cli::group_fanout::GroupFanoutFlags;
 use crate::cli::idle::IdleFlags;
 use crate::cli::load::LoadFlags;
+use crate::cli::mixed_day::MixedDayFlags;
 use crate::cli::offline_catchup::OfflineCatchupFlags;
 use crate::cli::slow_consumers::SlowConsumersFlags;
 use crate::cli::soak::SoakFlags;
@@ -46,6 +47,9 @@ pub struct PlanFile {
     /// Groups.
     #[serde(default, rename = "group-fanout")]
     pub group_fanout: GroupFanoutFlags,
+    /// A day on one server.
+    #[serde(default, rename = "mixed-day")]
+    pub mixed_day: MixedDayFlags,
     /// People who were away.
     #[serde(default, rename = "offline-catchup")]
     pub offline_catchup: OfflineCatchupFlags,

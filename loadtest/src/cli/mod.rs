@@ -9,6 +9,7 @@ pub mod file;
 pub mod group_fanout;
 pub mod idle;
 pub mod load;
+pub mod mixed_day;
 pub mod offline_catchup;
 pub mod peers;
 pub mod slow_consumers;
@@ -29,6 +30,7 @@ use self::file::PlanFile;
 use self::group_fanout::GroupFanoutArgs;
 use self::idle::IdleFlags;
 use self::load::LoadFlags;
+use self::mixed_day::MixedDayArgs;
 use self::offline_catchup::OfflineCatchupArgs;
 use self::peers::{PeersArgs, RelayArgs};
 use self::slow_consumers::SlowConsumersArgs;
@@ -72,6 +74,8 @@ pub enum Command {
     Idle(IdleArgs),
     /// Shows results as one HTML page.
     Report(crate::page::ReportArgs),
+    /// A day on one server: people and groups of two sizes, reading, coming and going.
+    MixedDay(MixedDayArgs),
     /// People who were away come back and fetch what they missed.
     OfflineCatchup(OfflineCatchupArgs),
     /// The least that a server must do, for tests of a comparison.
@@ -186,6 +190,7 @@ pub fn run(command: &Command) -> anyhow::Result<u8> {
         Command::GroupFanout(args) => group_fanout::run(args),
         Command::Idle(args) => idle(args),
         Command::Report(args) => crate::page::report(args),
+        Command::MixedDay(args) => mixed_day::run(args),
         Command::OfflineCatchup(args) => offline_catchup::run(args),
         Command::NullRelay(args) => peers::relay(args),
         Command::Peers(args) => peers::run(args),

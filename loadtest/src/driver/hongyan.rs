@@ -1,20 +1,24 @@
 //! Hongyan itself, over plain TCP or TLS.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bytes::{Bytes, BytesMut};
 use hongyan_protocol::ids::GroupId;
-use hongyan_protocol::{ConversationId, FrameDecoder, Opcode, UserId, frame, limits, pb};
+use hongyan_protocol::limits::WATCHED_MAX;
+use hongyan_protocol::{
+    ConversationId, ErrorCode, FrameDecoder, Opcode, UserId, frame, limits, pb,
+};
 
 use crate::catchup;
 use crate::driver::send_form::{SendForm, SendTail};
 use crate::driver::{Driver, Event, Link, LinkError, Missed, Return, Tag};
 use crate::engine::payload::{Stamp, TextForm};
-use crate::engine::topology::{Seat, Talk};
-use crate::plan::Plan;
+use crate::engine::topology::{Seat, Talk, Topology};
+use crate::plan::{Plan, Receipts};
 use crate::roster::{self, Account};
-use crate::session::Wire;
+use crate::session::{Wire, refusal};
 use crate::stream::{Endpoint, Stream};
 use crate::wire::{Fields, FrameView, Value, bytes_field};
 
@@ -22,7 +26,12 @@ const SEND: u32 = Opcode::Send.number();
 const MESSAGE: u32 = Opcode::Message.number();
 const ERROR: u32 = Opcode::Error.number();
 const GOODBYE: u32 = Opcode::Goodbye.number();
+const PRESENCE_CHANGED: u32 = Opcode::PresenceChanged.number();
 const SYNC_NEEDED: u32 = Opcode::SyncNeeded.number();
+
+/// Tries until the talks that were begun before a run are in their people's lists.
+const WATCH_TRIES: usize = 1_000;
+const WATCH_WAIT: Duration = Duration::from_millis(20);
 
 /// Opens sessions of the roster's accounts. A run may be longer than a token lives: where one is
 /// about to expire, the account gets a new pair first.
@@ -31,6 +40,7 @@ pub struct HongyanDriver {
     endpoint: Endpoint,
     accounts: Mutex<Vec<Account>>,
     groups: Vec<GroupId>,
+    watches: bool,
     plan: Plan,
 }
 
@@ -38,13 +48,37 @@ impl HongyanDriver {
     /// For the server at `endpoint`; seats' users are numbers of `accounts`.
     #[must_use]
     pub const fn new(endpoint: Endpoint, accounts: Vec<Account>, plan: Plan) -> Self {
-        Self { endpoint, accounts: Mutex::new(accounts), groups: Vec::new(), plan }
+        Self { endpoint, accounts: Mutex::new(accounts), groups: Vec::new(), watches: false, plan }
     }
 
     /// The same with groups, which seats' talks name by number.
     #[must_use]
     pub fn with_groups(self, groups: Vec<GroupId>) -> Self {
         Self { groups, ..self }
+    }
+
+    /// The same with sessions that come back watching who is there, of those that their seats talk
+    /// to directly. Something must have been said in each of these talks before.
+    #[must_use]
+    pub fn watching(self) -> Self {
+        Self { watches: true, ..self }
+    }
+
+    /// Watches who is there. A conversation may take a moment to be in the user's list.
+    fn watch(&self, wire: &mut Wire, seat: &Seat) -> anyhow::Result<()> {
+        let peers = Topology::peers_of(seat);
+        let users = peers.iter().filter_map(|peer| self.user_id(*peer)).map(UserId::get);
+        let request = pb::WatchPresence { users: users.take(WATCHED_MAX).collect() };
+        for _ in 0..WATCH_TRIES {
+            match wire.ask::<pb::Presences>(Opcode::WatchPresence, &request)? {
+                Ok(_) => return Ok(()),
+                Err(error) if error.code == ErrorCode::NotAllowed.number() => {
+                    std::thread::sleep(WATCH_WAIT);
+                }
+                Err(error) => return Err(refusal("watching who is there", &error)),
+            }
+        }
+        bail!("the server does not let {} watch those it talks to", seat.user);
     }
 
     /// The accounts, with the tokens that are in force now.
@@ -87,7 +121,8 @@ impl HongyanDriver {
 
     fn link(&self, talks: Vec<pb::ConversationId>, seat: &Seat) -> HongyanLink {
         let text = TextForm::new(self.plan.bytes, self.plan.seed);
-        HongyanLink::new(talks, seat, SendTail::new(self.plan.level, &text, self.plan.window))
+        let tail = SendTail::new(self.plan.level, &text, self.plan.window);
+        HongyanLink::new(talks, seat, tail, self.plan.receipts == Receipts::Read)
     }
 
     fn conversation(&self, talk: Talk) -> anyhow::Result<pb::ConversationId> {
@@ -124,13 +159,17 @@ impl Driver for HongyanDriver {
     ) -> anyhow::Result<Return<HongyanLink>> {
         let account = self.account(index, seat.user)?;
         let talks = self.conversations(&seat.talks)?;
-        let caught = match held {
+        let mut caught = match held {
             None => catchup::begin(&self.endpoint, index, &account, &talks)?,
             Some(held) => {
                 let held: Vec<_> = talks.iter().copied().zip(held.iter().copied()).collect();
                 catchup::resume(&self.endpoint, index, &account, &held)?
             }
         };
+        if self.watches {
+            self.watch(&mut caught.wire, seat)?;
+            caught.settle()?;
+        }
         let mut missed = Vec::new();
         for (slot, kept) in caught.kept.iter().enumerate() {
             missed.extend(kept.missed.iter().map(|message| Missed {
@@ -164,16 +203,19 @@ pub struct HongyanLink {
     /// By slot; none where nothing is sent.
     forms: Vec<Option<SendForm>>,
     tail: Arc<SendTail>,
+    /// What arrived counts as read.
+    reads: bool,
     decoder: FrameDecoder,
 }
 
 impl HongyanLink {
-    fn new(talks: Vec<pb::ConversationId>, seat: &Seat, tail: Arc<SendTail>) -> Self {
+    fn new(talks: Vec<pb::ConversationId>, seat: &Seat, tail: Arc<SendTail>, reads: bool) -> Self {
         let mut forms: Vec<Option<SendForm>> = talks.iter().map(|_| None).collect();
         for lane in &seat.sends {
             forms[lane.slot] = Some(SendForm::new(talks[lane.slot], &tail));
         }
-        Self { talks, forms, tail, decoder: FrameDecoder::new(limits::FRAME_BYTES_MAX) }
+        let decoder = FrameDecoder::new(limits::FRAME_BYTES_MAX);
+        Self { talks, forms, tail, reads, decoder }
     }
 }
 
@@ -188,7 +230,7 @@ impl Link for HongyanLink {
         let receipt = pb::MoveCursor {
             conversation: Some(self.talks[slot]),
             delivered_seq: seq,
-            read_seq: 0,
+            read_seq: if self.reads { seq } else { 0 },
         };
         frame::encode_message(Opcode::MoveCursor, 0, &receipt, out);
     }
@@ -209,6 +251,7 @@ impl Link for HongyanLink {
             GOODBYE => {
                 Event::Closing { code: u32::try_from(number(frame.payload, 1)).unwrap_or(u32::MAX) }
             }
+            PRESENCE_CHANGED => Event::Presence,
             SYNC_NEEDED => Event::Shed,
             _ => Event::Other,
         };
@@ -256,7 +299,7 @@ mod tests {
             sends: Vec::new(),
             hears: Vec::new(),
         };
-        HongyanLink::new(Vec::new(), &seat, tail)
+        HongyanLink::new(Vec::new(), &seat, tail, false)
     }
 
     #[test]
@@ -277,6 +320,7 @@ mod tests {
             (Frame::new(Opcode::Error, 1, &error), Event::Refused { tag: 0, code: 500 }),
             (Frame::new(Opcode::Goodbye, 0, &goodbye), Event::Closing { code: 600 }),
             (Frame::new(Opcode::SyncNeeded, 0, &pb::SyncNeeded {}), Event::Shed),
+            (Frame::new(Opcode::PresenceChanged, 0, &pb::Presences::default()), Event::Presence),
             (Frame::new(Opcode::CursorMoved, 0, &pb::CursorMoved::default()), Event::Other),
             (Frame::HEARTBEAT, Event::Other),
         ] {

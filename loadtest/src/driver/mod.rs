@@ -50,6 +50,8 @@ pub enum Event<'a> {
     },
     /// Nothing that a run counts.
     Other,
+    /// Somebody came or went.
+    Presence,
     /// A send is refused.
     Refused {
         /// Which send.

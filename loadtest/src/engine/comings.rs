@@ -21,7 +21,7 @@ use crate::engine::connection::Connection;
 use crate::engine::life::Absence;
 use crate::engine::payload::TextForm;
 use crate::engine::returns::{Back, Job};
-use crate::engine::worker::Tally;
+use crate::engine::tally::Tally;
 use crate::histogram::nanoseconds;
 
 /// What a worker needs to know of a run's [`Life`](crate::engine::life::Life).
@@ -48,6 +48,8 @@ pub(crate) struct ComingsOutcome {
     pub(crate) caught_up: u64,
     pub(crate) round_trips: u64,
     pub(crate) bytes_in: u64,
+    /// Planned sends that waited for the window when their sender left.
+    pub(crate) given_up: u64,
 }
 
 /// See the module.
@@ -96,6 +98,7 @@ impl<L: Link> Comings<L> {
                 caught_up: 0,
                 round_trips: 0,
                 bytes_in: 0,
+                given_up: 0,
             },
             parts,
         }
@@ -125,7 +128,7 @@ impl<L: Link> Comings<L> {
             self.begin_absences(now_ns, lent.connections);
             self.read_slowly(now_ns, lent, &mut touched);
         }
-        self.let_go(lent);
+        self.let_go(now_ns, lent);
         touched.extend(self.leaving.iter().map(|(local, _)| *local));
         self.ask_back(now_ns, over, lent.connections);
         while let Ok(back) = self.reply.1.try_recv() {
@@ -143,7 +146,7 @@ impl<L: Link> Comings<L> {
             self.absences.pop_front();
             let connection = &mut connections[local];
             if connection.is_here() {
-                connection.leave();
+                self.outcome.given_up += connection.leave();
                 self.leaving.push((local, self.parts.start_ns + absence.to_ns));
             }
         }
@@ -162,14 +165,14 @@ impl<L: Link> Comings<L> {
                 connection.broken = None;
             }
             if connection.is_here() && (slow || connection.was_shed()) {
-                connection.leave();
+                self.outcome.given_up += connection.leave();
                 self.leaving.push((local, now_ns));
             }
         }
     }
 
     /// Ends the connections of those who leave, once nothing of theirs is on its way.
-    fn let_go(&mut self, lent: &mut Lent<'_, L>) {
+    fn let_go(&mut self, now_ns: u64, lent: &mut Lent<'_, L>) {
         let (connections, registry) = (&mut *lent.connections, lent.registry);
         self.leaving.retain(|(local, back_ns)| {
             let connection = &mut connections[*local];
@@ -177,7 +180,7 @@ impl<L: Link> Comings<L> {
                 // It stays broken, and fails the run.
                 return false;
             }
-            if !connection.is_settled() || connection.has_output() {
+            if !connection.is_settled() || connection.has_output(now_ns) {
                 return true;
             }
             connection.hang_up(registry);

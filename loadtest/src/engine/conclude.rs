@@ -8,9 +8,10 @@ use crate::driver::Link;
 use crate::engine::connection::Connection;
 use crate::engine::ledger::{Findings, Outbound};
 use crate::engine::observer::{Sample, Seen};
+use crate::engine::tally::KindTotal;
 use crate::engine::topology::Topology;
 use crate::engine::worker::WorkerOutcome;
-use crate::engine::{Details, LifeFigures};
+use crate::engine::{Details, KindFigures, LifeFigures};
 use crate::histogram::{LatencySummary, merge, nanoseconds};
 use crate::plan::{Pace, Plan};
 use crate::report::{Costs, Outcome};
@@ -39,11 +40,13 @@ pub(crate) fn conclude<L: Link>(
     };
     let mut stages = Stages::default();
     let mut life = LifeFigures::default();
+    let mut presences = 0;
     let mut seats: BTreeMap<usize, Connection<L>> = BTreeMap::new();
     let threads = outcomes.len();
     for (worker, part) in outcomes.into_iter().enumerate() {
         stages.add(&part);
         add_life(&mut life, &part);
+        presences += part.presences;
         outcome.postponed += part.postponed;
         outcome.not_offered += part.not_offered;
         outcome.findings.unanswered += part.unanswered;
@@ -57,7 +60,13 @@ pub(crate) fn conclude<L: Link>(
     judge(&seats, topology, &mut outcome);
     stages.summarize(plan, &mut outcome);
     life.return_latency = LatencySummary::of(&stages.returns);
-    (outcome, Details { spread: LatencySummary::of(&stages.spread), life })
+    let details = Details {
+        spread: LatencySummary::of(&stages.spread),
+        life,
+        kinds: stages.kinds(topology, measured_s),
+        presences,
+    };
+    (outcome, details)
 }
 
 fn add_life<L>(life: &mut LifeFigures, part: &WorkerOutcome<L>) {
@@ -65,6 +74,7 @@ fn add_life<L>(life: &mut LifeFigures, part: &WorkerOutcome<L>) {
     let Some(comings) = &part.comings else {
         return;
     };
+    life.absent_sends += comings.given_up;
     life.returns += comings.returns;
     life.caught_up += comings.caught_up;
     life.round_trips += comings.round_trips;
@@ -79,21 +89,28 @@ struct Stages {
     late: Histogram<u64>,
     spread: Histogram<u64>,
     returns: Histogram<u64>,
+    by_kind: Vec<KindTotal>,
 }
 
 impl Default for Stages {
     fn default() -> Self {
         let [ack, service, e2e, late, spread, returns] = std::array::from_fn(|_| nanoseconds());
-        Self { ack, service, e2e, late, spread, returns }
+        Self { ack, service, e2e, late, spread, returns, by_kind: Vec::new() }
     }
 }
 
 impl Stages {
     fn add<L>(&mut self, part: &WorkerOutcome<L>) {
+        let empty = || KindTotal { ack: nanoseconds(), e2e: nanoseconds() };
+        self.by_kind.resize_with(part.kinds.len().max(self.by_kind.len()), empty);
+        for (into, from) in self.by_kind.iter_mut().zip(&part.kinds) {
+            merge(&mut into.ack, &from.ack);
+            merge(&mut into.e2e, &from.e2e);
+            merge(&mut self.ack, &from.ack);
+            merge(&mut self.e2e, &from.e2e);
+        }
         for (into, from) in [
-            (&mut self.ack, &part.ack_latency),
             (&mut self.service, &part.service_latency),
-            (&mut self.e2e, &part.e2e_latency),
             (&mut self.late, &part.lateness),
             (&mut self.spread, &part.spread),
         ] {
@@ -102,6 +119,19 @@ impl Stages {
         if let Some(comings) = &part.comings {
             merge(&mut self.returns, &comings.took);
         }
+    }
+
+    fn kinds(&self, topology: &Topology, measured_s: f64) -> Vec<KindFigures> {
+        let kinds = topology.kinds.iter().zip(&self.by_kind);
+        kinds
+            .map(|(kind, total)| KindFigures {
+                name: kind.name.to_owned(),
+                acked_per_s: total.ack.len() as f64 / measured_s,
+                delivered_per_s: total.e2e.len() as f64 / measured_s,
+                ack_latency: LatencySummary::of(&total.ack),
+                e2e_latency: LatencySummary::of(&total.e2e),
+            })
+            .collect()
     }
 
     fn summarize(&self, plan: &Plan, outcome: &mut Outcome) {

@@ -15,8 +15,8 @@ use crate::clock::RunClock;
 use crate::driver::{Event, Link, LinkError, Tag};
 use crate::engine::ledger::{Findings, Inbound, Order, Outbound};
 use crate::engine::payload::{Stamp, TextForm};
-use crate::engine::topology::{Lane, Seat};
-use crate::engine::worker::Tally;
+use crate::engine::tally::Tally;
+use crate::engine::topology::{Lane, Seat, Topology};
 use crate::plan::Receipts;
 use crate::stream::Stream;
 
@@ -51,6 +51,7 @@ struct Flight {
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) lane: Lane,
+    kind: usize,
     pub(crate) outbound: Outbound,
 }
 
@@ -58,6 +59,7 @@ pub(crate) struct Sent {
 #[derive(Debug)]
 pub(crate) struct Heard {
     pub(crate) lane: Lane,
+    kind: usize,
     pub(crate) inbound: Inbound,
 }
 
@@ -98,6 +100,8 @@ pub(crate) struct Connection<L> {
     pub(crate) hears: Vec<Heard>,
     slots: Vec<Slot>,
     due: Vec<usize>,
+    /// Receipts wait until then.
+    receipts_from_ns: u64,
     next_lane: usize,
     damaged: u64,
     presence: Presence,
@@ -111,16 +115,23 @@ pub(crate) struct Connection<L> {
 
 impl<L: Link> Connection<L> {
     /// The connection of `seat`, over a stream that does not block.
-    pub(crate) fn new(stream: Stream, link: L, seat: &Seat, manners: Manners) -> Self {
+    pub(crate) fn new(
+        stream: Stream,
+        link: L,
+        seat: &Seat,
+        topology: &Topology,
+        manners: Manners,
+    ) -> Self {
+        let kind = |lane: &Lane| topology.kind_of(lane.stream);
         let sends: Vec<Sent> = seat
             .sends
             .iter()
-            .map(|lane| Sent { lane: *lane, outbound: Outbound::default() })
+            .map(|lane| Sent { lane: *lane, kind: kind(lane), outbound: Outbound::default() })
             .collect();
         let hears = seat
             .hears
             .iter()
-            .map(|lane| Heard { lane: *lane, inbound: Inbound::default() })
+            .map(|lane| Heard { lane: *lane, kind: kind(lane), inbound: Inbound::default() })
             .collect();
         let window = if sends.is_empty() { 0 } else { manners.window };
         let mut slots: Vec<Slot> = seat.talks.iter().map(|_| Slot::default()).collect();
@@ -137,6 +148,7 @@ impl<L: Link> Connection<L> {
             hears,
             slots,
             due: Vec::new(),
+            receipts_from_ns: 0,
             next_lane: 0,
             damaged: 0,
             presence: Presence::Here,
@@ -279,11 +291,14 @@ impl<L: Link> Connection<L> {
         true
     }
 
-    /// Writes what is queued, with the receipt that is due before it.
-    pub(crate) fn flush(&mut self) {
-        for slot in self.due.drain(..) {
-            self.slots[slot].receipt_due = false;
-            self.link.encode_receipt(slot, self.slots[slot].order.last_seq(), &mut self.out);
+    /// Writes what is queued, with the receipts that are due before it.
+    pub(crate) fn flush(&mut self, now_ns: u64) {
+        if self.may_receipt(now_ns) {
+            self.receipts_from_ns = now_ns + self.manners.receipts.spacing_ns();
+            for slot in self.due.drain(..) {
+                self.slots[slot].receipt_due = false;
+                self.link.encode_receipt(slot, self.slots[slot].order.last_seq(), &mut self.out);
+            }
         }
         while self.broken.is_none() && !(self.out.is_empty() && self.stream.is_flushed()) {
             let written = if self.out.is_empty() {
@@ -302,8 +317,13 @@ impl<L: Link> Connection<L> {
     }
 
     /// True when bytes wait for the socket.
-    pub(crate) fn has_output(&self) -> bool {
-        !self.due.is_empty() || !self.out.is_empty() || !self.stream.is_flushed()
+    pub(crate) fn has_output(&self, now_ns: u64) -> bool {
+        self.may_receipt(now_ns) || !self.out.is_empty() || !self.stream.is_flushed()
+    }
+
+    /// True when receipts are due and may go. Who leaves says what it has seen.
+    pub(crate) fn may_receipt(&self, now_ns: u64) -> bool {
+        !self.due.is_empty() && (now_ns >= self.receipts_from_ns || self.is_absent())
     }
 
     /// Ends the connection's part in the run: what is still in flight was not acknowledged. Says
@@ -358,6 +378,7 @@ impl<L: Link> Connection<L> {
                         slot.order.note_own(seq);
                     }
                     tally.note_ack(
+                        sent.kind,
                         now_ns.saturating_sub(flight.planned_ns),
                         now_ns.saturating_sub(flight.sent_ns),
                         sent.lane.receivers,
@@ -369,6 +390,7 @@ impl<L: Link> Connection<L> {
                     self.deliver(seq, stamp, now_ns, tally);
                 }
                 Event::Other => {}
+                Event::Presence => tally.presences += 1,
                 Event::Refused { tag, code } => {
                     let flight = self.land(tag)?;
                     self.sends[flight.lane].outbound.note_not_acked(flight.counter);
@@ -416,11 +438,11 @@ impl<L: Link> Connection<L> {
         let state = &mut self.slots[slot];
         if heard.inbound.note(stamp.counter, seq) {
             state.order.note(seq);
-            tally.note_delivery(now_ns.saturating_sub(stamp.planned_ns));
+            tally.note_delivery(heard.kind, now_ns.saturating_sub(stamp.planned_ns));
             tally.spread.note(stamp.stream, stamp.counter, now_ns);
         }
         match self.manners.receipts {
-            Receipts::Batch => {
+            Receipts::Batch | Receipts::Read => {
                 if !std::mem::replace(&mut state.receipt_due, true) {
                     self.due.push(slot);
                 }

@@ -25,6 +25,7 @@ mod login;
 mod observer;
 mod returns;
 mod spread;
+mod tally;
 mod worker;
 
 use std::sync::mpsc::{self, SyncSender};
@@ -85,6 +86,25 @@ pub struct Details {
     pub spread: LatencySummary,
     /// What became of seats that went away or read slowly.
     pub life: LifeFigures,
+    /// By kind of stream, where the topology has kinds.
+    pub kinds: Vec<KindFigures>,
+    /// Pushes that said who is there.
+    pub presences: u64,
+}
+
+/// The streams of one kind while the run was measured.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct KindFigures {
+    /// Name of the kind.
+    pub name: String,
+    /// Acknowledged per second.
+    pub acked_per_s: f64,
+    /// Arrived per second, without what was fetched on coming back.
+    pub delivered_per_s: f64,
+    /// From the planned send to the ack.
+    pub ack_latency: LatencySummary,
+    /// From the planned send to the arrival.
+    pub e2e_latency: LatencySummary,
 }
 
 /// What became of seats that went away or read slowly.
@@ -210,7 +230,8 @@ impl<D: Driver> Run<'_, D> {
         manners: Manners,
         reopen: Option<&Reopen<'_, D::Link>>,
     ) -> anyhow::Result<Vec<Connection<D::Link>>> {
-        let seats = self.topology.seats.iter().enumerate();
+        let topology = self.topology;
+        let seats = topology.seats.iter().enumerate();
         seats
             .map(|(index, seat)| {
                 let failed = || format!("opening connection {index}");
@@ -228,7 +249,7 @@ impl<D: Driver> Run<'_, D> {
                     SockRef::from(stream.socket()).set_recv_buffer_size(SLOW_BUFFER_BYTES)?;
                 }
                 let mut connection =
-                    Connection::new(stream.into_nonblocking()?, link, seat, manners);
+                    Connection::new(stream.into_nonblocking()?, link, seat, topology, manners);
                 if let Some(held) = held {
                     connection.begin_at(&held);
                 }
@@ -262,8 +283,8 @@ impl<D: Driver> Run<'_, D> {
                     schedule: Schedule::new(
                         plan.pace,
                         moments.start_ns,
-                        Topology::turns(&seats, seed),
-                        topology.streams(),
+                        topology.turns(&seats, seed),
+                        topology.turns_in_all(),
                         seed,
                     ),
                     connections,
@@ -273,6 +294,7 @@ impl<D: Driver> Run<'_, D> {
                     progress: Arc::clone(progress),
                     workers: plan.threads as u64,
                     limited: plan.stop != Stop::Time,
+                    kinds: topology.kinds.len(),
                     comings: jobs.clone().map(|jobs| self.comings(index, moments, jobs)),
                 }
             })

@@ -13,7 +13,10 @@
 //! - Each stream has exactly one sending seat, and `receivers` seats that hear it.
 //! - Slots of a lane are in range of the seat's talks.
 
+mod mixed;
+
 use hongyan_protocol::ids::mix64;
+pub use mixed::MixedShape;
 use serde::{Deserialize, Serialize};
 
 /// A conversation as one seat sees it. Users are numbered from 0, as in the roster.
@@ -88,6 +91,19 @@ pub struct GroupShape {
 pub struct Topology {
     /// In the order in which connections are opened.
     pub seats: Vec<Seat>,
+    /// Kinds of streams, in their order; none where all are alike.
+    pub kinds: Vec<Kind>,
+}
+
+/// Streams that are reported together: those from `first_stream` up to the next kind's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    /// For the report.
+    pub name: &'static str,
+    /// Number of its first stream.
+    pub first_stream: u32,
+    /// Turns of each of its streams in a round of the schedule; zero: nothing is sent.
+    pub weight: u32,
 }
 
 impl Topology {
@@ -127,7 +143,7 @@ impl Topology {
                 });
             }
         }
-        Self { seats }
+        Self { seats, kinds: Vec::new() }
     }
 
     /// A ring of `users` in which those of `silent` only hear; in ascending order, and no two of
@@ -154,7 +170,7 @@ impl Topology {
                 }
             })
             .collect();
-        Self { seats }
+        Self { seats, kinds: Vec::new() }
     }
 
     /// `senders` who write to `receivers` who are not there: users `0..receivers` have no seat,
@@ -181,7 +197,7 @@ impl Topology {
                 seat.sends.push(Lane { stream, slot, receivers: 0 });
             }
         }
-        Self { seats }
+        Self { seats, kinds: Vec::new() }
     }
 
     /// A mesh of `users`: each writes in turn to the `fan` users after it, so that the run has
@@ -207,7 +223,7 @@ impl Topology {
                 Seat { user, role: Role::Both, talks, sends, hears }
             })
             .collect();
-        Self { seats }
+        Self { seats, kinds: Vec::new() }
     }
 
     /// Groups whose members are next to each other in the roster. In each group the first
@@ -232,7 +248,7 @@ impl Topology {
                 });
             }
         }
-        Self { seats }
+        Self { seats, kinds: Vec::new() }
     }
 
     /// Streams of the run.
@@ -247,19 +263,37 @@ impl Topology {
         self.seats.iter().map(|seat| seat.user + 1).max().unwrap_or(0)
     }
 
-    /// The turns of a schedule over `seats` of this run, in an order that `seed` chooses: each
-    /// stream once, as seat (its place in `seats`) and lane of the seat.
+    /// Which of the kinds a stream is of; zero where all are alike.
     #[must_use]
-    pub fn turns(seats: &[&Seat], seed: u64) -> Vec<(usize, usize)> {
-        let mut turns: Vec<(usize, usize)> = seats
-            .iter()
-            .enumerate()
-            .flat_map(|(at, seat)| (0..seat.sends.len()).map(move |lane| (at, lane)))
-            .collect();
-        turns.sort_by_cached_key(|(at, lane)| {
-            mix64(seed ^ mix64((*at as u64 + 1) << 20 ^ (*lane as u64 + 1)))
-        });
-        turns
+    pub fn kind_of(&self, stream: u32) -> usize {
+        self.kinds.partition_point(|kind| kind.first_stream <= stream).saturating_sub(1)
+    }
+
+    fn weight_of(&self, stream: u32) -> u32 {
+        self.kinds.get(self.kind_of(stream)).map_or(1, |kind| kind.weight)
+    }
+
+    /// The turns of a schedule over `seats` of this run, in an order that `seed` chooses: each
+    /// stream as often as its kind says, as seat (its place in `seats`) and lane of the seat.
+    #[must_use]
+    pub fn turns(&self, seats: &[&Seat], seed: u64) -> Vec<(usize, usize)> {
+        let mut turns = Vec::new();
+        for (at, seat) in seats.iter().enumerate() {
+            for (lane, sent) in seat.sends.iter().enumerate() {
+                let key = seed ^ mix64((at as u64 + 1) << 20 ^ (lane as u64 + 1));
+                let times = 0..u64::from(self.weight_of(sent.stream));
+                turns.extend(times.map(|nth| (mix64(key ^ nth << 48), at, lane)));
+            }
+        }
+        turns.sort_unstable();
+        turns.into_iter().map(|(_, at, lane)| (at, lane)).collect()
+    }
+
+    /// The turns of all seats.
+    #[must_use]
+    pub fn turns_in_all(&self) -> usize {
+        let lanes = self.seats.iter().flat_map(|seat| &seat.sends);
+        lanes.map(|lane| self.weight_of(lane.stream) as usize).sum()
     }
 }
 
@@ -270,7 +304,7 @@ mod tests {
     use super::*;
 
     /// Every stream is sent once and heard as often as its lanes say, in slots that exist.
-    fn is_sound(topology: &Topology) {
+    pub(super) fn is_sound(topology: &Topology) {
         let mut heard: BTreeMap<u32, u32> = BTreeMap::new();
         let mut sent: BTreeMap<u32, u32> = BTreeMap::new();
         for seat in &topology.seats {
@@ -332,8 +366,9 @@ mod tests {
     fn each_stream_has_one_turn() {
         let ring = Topology::mesh(5, 2);
         let seats: Vec<&Seat> = ring.seats.iter().collect();
-        let mut turns = Topology::turns(&seats, 3);
-        assert_ne!(turns, Topology::turns(&seats, 4));
+        let mut turns = ring.turns(&seats, 3);
+        assert_ne!(turns, ring.turns(&seats, 4));
+        assert_eq!(ring.turns_in_all(), 10);
         turns.sort_unstable();
         turns.dedup();
         assert_eq!(turns.len(), 10);

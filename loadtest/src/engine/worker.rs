@@ -29,7 +29,7 @@ use crate::engine::comings::{Comings, ComingsOutcome, ComingsParts, Lent};
 use crate::engine::connection::Connection;
 use crate::engine::pacing::{Alarm, Schedule, WAKE_SPACING_NS};
 use crate::engine::payload::TextForm;
-use crate::engine::spread::Spread;
+use crate::engine::tally::{KindTotal, Tally};
 use crate::histogram::{Recorder, nanoseconds};
 
 const ALARM: Token = Token(usize::MAX);
@@ -79,52 +79,6 @@ impl Default for Progress {
     }
 }
 
-/// What one wake saw, and the statistics that it adds to.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    sent: u64,
-    acked: u64,
-    delivered: u64,
-    promised: u64,
-    refused: u64,
-    ack_latency: Recorder,
-    service_latency: Recorder,
-    e2e_latency: Recorder,
-    pub(crate) spread: Spread,
-    refusals: BTreeMap<u32, u64>,
-}
-
-impl Tally {
-    fn new<L: Link>(connections: &[Connection<L>]) -> Self {
-        let heard = connections.iter().flat_map(|connection| &connection.hears);
-        Self { spread: Spread::new(heard.map(|heard| heard.lane.stream)), ..Self::default() }
-    }
-
-    /// An ack came: so long after the planned send, so long after the real one, and so many
-    /// receivers are to hear the message.
-    pub(crate) fn note_ack(&mut self, latency_ns: u64, service_ns: u64, receivers: u32) {
-        self.acked += 1;
-        self.promised += u64::from(receivers);
-        self.ack_latency.record(latency_ns);
-        self.service_latency.record(service_ns);
-    }
-
-    pub(crate) fn note_delivery(&mut self, latency_ns: u64) {
-        self.delivered += 1;
-        self.e2e_latency.record(latency_ns);
-    }
-
-    /// A message arrived that its receiver had missed while it was away.
-    pub(crate) fn note_caught_up(&mut self) {
-        self.delivered += 1;
-    }
-
-    pub(crate) fn note_refusal(&mut self, code: u32) {
-        self.refused += 1;
-        *self.refusals.entry(code).or_default() += 1;
-    }
-}
-
 /// The moments of a run, in nanoseconds of its clock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moments {
@@ -147,6 +101,8 @@ pub(crate) struct WorkerParts<L> {
     pub(crate) workers: u64,
     /// Every stream has a quota.
     pub(crate) limited: bool,
+    /// Kinds of streams in the run.
+    pub(crate) kinds: usize,
     /// Where seats go away and come back.
     pub(crate) comings: Option<ComingsParts<L>>,
 }
@@ -155,12 +111,12 @@ pub(crate) struct WorkerParts<L> {
 #[derive(Debug)]
 pub(crate) struct WorkerOutcome<L> {
     pub(crate) connections: Vec<Connection<L>>,
-    pub(crate) ack_latency: Histogram<u64>,
+    pub(crate) kinds: Vec<KindTotal>,
     pub(crate) service_latency: Histogram<u64>,
-    pub(crate) e2e_latency: Histogram<u64>,
     pub(crate) lateness: Histogram<u64>,
     pub(crate) spread: Histogram<u64>,
     pub(crate) refusals: BTreeMap<u32, u64>,
+    pub(crate) presences: u64,
     /// Planned sends that found the window full.
     pub(crate) postponed: u64,
     /// Planned sends that were never made.
@@ -208,7 +164,7 @@ pub(crate) fn run<L: Link>(mut parts: WorkerParts<L>) -> io::Result<WorkerOutcom
     let limited = parts.limited;
     let poll = Poll::new()?;
     let alarm = Alarm::new(poll.registry(), ALARM)?;
-    let tally = Tally::new(&parts.connections);
+    let tally = Tally::new(&parts.connections, parts.kinds);
     let comings = match parts.comings.take() {
         Some(comings) => Some(Comings::new(comings, Waker::new(poll.registry(), WAKER)?)),
         None => None,
@@ -260,7 +216,7 @@ impl<L: Link> Worker<L> {
             self.change_phase(now_ns);
             self.come_and_go(now_ns);
             self.offer(now_ns);
-            self.flush();
+            self.flush(now_ns);
             self.publish(now_ns);
             if self.is_done(now_ns) {
                 return Ok(());
@@ -364,14 +320,14 @@ impl<L: Link> Worker<L> {
         self.parts.schedule = Some(schedule);
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self, now_ns: u64) {
         let mut dirty = std::mem::take(&mut self.dirty);
         for index in dirty.drain(..) {
             let connection = &mut self.parts.connections[index];
             connection.dirty = false;
             let was_broken = connection.broken.is_some();
-            if !was_broken && connection.has_output() {
-                connection.flush();
+            if !was_broken && connection.has_output(now_ns) {
+                connection.flush(now_ns);
             }
         }
         self.dirty = dirty;
@@ -397,6 +353,12 @@ impl<L: Link> Worker<L> {
             progress.broken.fetch_add(broken as u64 - self.broken, Ordering::Relaxed);
             self.broken = broken as u64;
             self.end_interval(now_ns);
+            // Receipts that waited are due without anything else happening.
+            for index in 0..self.parts.connections.len() {
+                if self.parts.connections[index].may_receipt(now_ns) {
+                    self.touch(index);
+                }
+            }
         }
     }
 
@@ -410,11 +372,8 @@ impl<L: Link> Worker<L> {
         {
             let mut recent =
                 self.parts.progress.recent_ack.lock().unwrap_or_else(PoisonError::into_inner);
-            self.tally.ack_latency.end_interval(measured, Some(&mut recent));
+            self.tally.end_interval(measured, &mut recent);
         }
-        self.tally.service_latency.end_interval(measured, None);
-        self.tally.e2e_latency.end_interval(measured, None);
-        self.tally.spread.end_interval(measured);
         self.lateness.end_interval(measured, None);
         self.interval_end_ns = now_ns + INTERVAL_NS;
     }
@@ -469,14 +428,17 @@ impl<L: Link> Worker<L> {
             unanswered += connection.finish();
             self.not_offered += connection.drop_postponed();
         }
+        let refusals = std::mem::take(&mut self.tally.refusals);
+        let presences = self.tally.presences;
+        let (kinds, service_latency, spread) = self.tally.into_totals();
         WorkerOutcome {
             connections: self.parts.connections,
-            ack_latency: self.tally.ack_latency.into_total(),
-            service_latency: self.tally.service_latency.into_total(),
-            e2e_latency: self.tally.e2e_latency.into_total(),
+            kinds,
+            service_latency,
             lateness: self.lateness.into_total(),
-            spread: self.tally.spread.into_total(),
-            refusals: self.tally.refusals,
+            spread,
+            refusals,
+            presences,
             postponed: self.postponed,
             not_offered: self.not_offered,
             unanswered,

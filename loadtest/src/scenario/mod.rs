@@ -6,6 +6,7 @@ pub mod connect_storm;
 pub mod direct;
 pub mod group_fanout;
 pub mod idle;
+pub mod mixed_day;
 pub mod offline_catchup;
 pub mod slow_consumers;
 pub mod soak;

@@ -6,7 +6,9 @@
 //! receivers: come back, at once or by a schedule: resume, further pages, history
 //! ```
 //!
-//! Only the third part is measured. Each message must come exactly once, in order and unchanged.
+//! Only the third part is measured. A conversation that is new may be in its people's lists a moment
+//! after its first message; who comes back before that waits for the server's word and syncs again,
+//! which counts into the time to be complete. Each message must come exactly once, in order and unchanged.
 //! Sessions block, on a bounded number of threads: so many come back at the same time.
 
 use std::fmt::{self, Display, Formatter};
@@ -272,6 +274,7 @@ impl Coming<'_> {
         let held: Vec<_> = before.iter().map(|kept| (kept.conversation, kept.seq)).collect();
         let account = self.driver.account(receiver, receiver)?;
         let mut caught = catchup::resume(self.driver.endpoint(), receiver, &account, &held)?;
+        caught.wait_for(self.plan.per_talk() * self.plan.talks as u64)?;
         let mut found = Found {
             took: Duration::ZERO,
             messages: 0,

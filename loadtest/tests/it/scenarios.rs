@@ -91,3 +91,20 @@ fn a_long_run_in_which_people_reconnect_loses_nothing() {
     assert_eq!(count(&result, "/outcome/delivered_in_all"), acked);
     assert!(!result["soak"]["samples"].as_array().unwrap().is_empty());
 }
+
+#[test]
+fn a_day_of_talks_groups_and_absences_loses_nothing() {
+    let Some(server) = TestServer::start() else { return };
+    let line = "mixed-day --people 24 --talks 2 --small 4 --large 12 --direct 50 --in-small 30 \
+                --in-large 20 --leave 100 --away 0.5 --rate 200 --level accepted --warmup 0 \
+                --seconds 6 --drain 60";
+    let result = is_correct(&server, line);
+    assert!(count(&result, "/day/life/returns") > 0);
+    assert!(count(&result, "/day/life/caught_up") > 0);
+    assert!(count(&result, "/day/presences") > 0);
+    let kinds = result["day"]["kinds"].as_array().unwrap();
+    assert_eq!(kinds.len(), 3);
+    for kind in kinds {
+        assert!(count(kind, "/ack_latency/samples") > 0 && count(kind, "/e2e_latency/samples") > 0);
+    }
+}

@@ -10,7 +10,7 @@ use crate::clock::RunClock;
 use crate::driver::{Link, Missed, Return};
 use crate::engine::connection::{Broken, Connection};
 use crate::engine::payload::TextForm;
-use crate::engine::worker::Tally;
+use crate::engine::tally::Tally;
 use crate::plan::Receipts;
 
 /// Where a seat is.
@@ -52,9 +52,11 @@ impl<L: Link> Connection<L> {
         self.slots.iter().map(|slot| slot.order.held()).collect()
     }
 
-    /// Sends nothing from now on, so that it can [`hang_up`](Self::hang_up) soon.
-    pub(crate) const fn leave(&mut self) {
+    /// Sends nothing from now on, so that it can [`hang_up`](Self::hang_up) soon. Gives the number
+    /// of planned sends that are given up with it.
+    pub(crate) fn leave(&mut self) -> u64 {
         self.presence = Presence::Leaving;
+        self.drop_postponed()
     }
 
     /// Ends the connection. What the server sent and nobody has read is lost, as it is to a client
