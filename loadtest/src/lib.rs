@@ -23,6 +23,7 @@ pub mod catchup;
 pub mod ceilings;
 pub mod cli;
 pub mod clock;
+pub mod cpu_clock;
 pub mod crew;
 pub mod diff;
 pub mod driver;

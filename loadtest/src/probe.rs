@@ -20,16 +20,6 @@ use crate::ceilings::Ceilings;
 const METRICS_TIMEOUT: Duration = Duration::from_secs(2);
 const METRICS_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// Steps of the CPU clock that a measurement must span, so that what the clock cannot tell is a
-/// small part of it.
-pub const CPU_TICKS_MIN: u64 = 20;
-
-/// Step of the CPU clock of processes, in microseconds.
-#[must_use]
-pub fn cpu_tick_us() -> u64 {
-    1_000_000 / rustix::param::clock_ticks_per_second().max(1)
-}
-
 /// A process at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessSample {
@@ -74,6 +64,29 @@ impl ProcessSample {
             rss_bytes: kib("VmRSS:"),
             anon_bytes: kib("RssAnon:"),
             written_bytes,
+        })
+    }
+}
+
+/// Memory of a process that no file backs, counted page by page: exact, where the kernel's own
+/// counters are up to some hundred KiB off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OwnMemory {
+    /// Bytes.
+    pub bytes: u64,
+    /// Of them in huge pages, which come and go 2 MiB at a time.
+    pub huge_bytes: u64,
+}
+
+impl OwnMemory {
+    /// Of the process `pid`; `None` where the kernel does not say.
+    #[must_use]
+    pub fn of(pid: u32) -> Option<Self> {
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+        let bytes = |name| field_after(&text, name).map(|kib| kib * 1024);
+        Some(Self {
+            bytes: bytes("Anonymous:")?,
+            huge_bytes: bytes("AnonHugePages:").unwrap_or_default(),
         })
     }
 }
@@ -246,6 +259,9 @@ mod tests {
     fn this_process_can_be_looked_at() {
         let sample = ProcessSample::of_self().unwrap();
         assert!(sample.rss_bytes >= sample.anon_bytes && sample.anon_bytes > 0);
+        let own = OwnMemory::of(std::process::id());
+        assert!(own.is_none_or(|own| own.bytes > 0 && own.huge_bytes <= own.bytes));
+        assert_eq!(OwnMemory::of(u32::MAX), None);
     }
 
     #[test]

@@ -226,7 +226,11 @@ pub fn holds(file: Option<&Path>, count: usize) -> anyhow::Result<bool> {
     }
 }
 
-fn read_file(file: &Path) -> anyhow::Result<Vec<Account>> {
+/// The accounts in a file, as they are.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read_file(file: &Path) -> anyhow::Result<Vec<Account>> {
     let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     text.lines()
         .filter(|line| !line.trim().is_empty())

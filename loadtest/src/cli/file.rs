@@ -116,6 +116,7 @@ mod tests {
             let file = PlanFile::read(&entry.path()).unwrap();
             file.load.plan(crate::plan::Plan::default()).check().unwrap();
             file.storm.plan().check().unwrap();
+            file.idle.plan().check().unwrap();
             plans += 1;
         }
         assert!(plans > 0);

@@ -28,7 +28,7 @@ use self::capacity::CapacityArgs;
 use self::connect_storm::StormFlags;
 use self::file::PlanFile;
 use self::group_fanout::GroupFanoutArgs;
-use self::idle::IdleFlags;
+use self::idle::{IdleFlags, IdlePartArgs, crew_of_processes, own_crew};
 use self::load::LoadFlags;
 use self::mixed_day::MixedDayArgs;
 use self::offline_catchup::OfflineCatchupArgs;
@@ -37,12 +37,11 @@ use self::slow_consumers::SlowConsumersArgs;
 use self::soak::SoakArgs;
 use self::target::{DriverName, TargetArgs};
 use crate::driver::Driver;
-use crate::driver::hongyan::HongyanDriver;
-use crate::driver::null::NullDriver;
 use crate::page;
-use crate::plan::{CONNECTIONS_MAX, Plan, PlanError, Stop};
+use crate::plan::{Plan, PlanError, Stop};
 use crate::report::{AnyReport, EXIT_OK, EXIT_USAGE, RunReport, Source};
 use crate::roster;
+use crate::scenario::idle::crew::{Crew, Part, serve};
 use crate::scenario::{Watch, connect_storm as storm, direct, idle as idle_sessions};
 
 /// Load generator for Hongyan: what it carries, what it costs, and whether it kept its word.
@@ -88,6 +87,9 @@ pub enum Command {
     SlowConsumers(SlowConsumersArgs),
     /// A steady load for a long time: does anything grow?
     Soak(SoakArgs),
+    /// Holds a part of the sessions of `idle --processes`.
+    #[command(hide = true)]
+    IdlePart(IdlePartArgs),
     /// Carries out a plan file, whatever its scenario; flags of that scenario may follow.
     Run(RunArgs),
     /// Only makes the accounts of a users file, so that a later run starts at once.
@@ -194,6 +196,7 @@ pub fn run(command: &Command) -> anyhow::Result<u8> {
         Command::OfflineCatchup(args) => offline_catchup::run(args),
         Command::NullRelay(args) => peers::relay(args),
         Command::Peers(args) => peers::run(args),
+        Command::IdlePart(args) => idle_part(args),
         Command::Run(args) => run_file(args),
         Command::SlowConsumers(args) => slow_consumers::run(args),
         Command::Soak(args) => soak::run(args),
@@ -258,26 +261,34 @@ fn connect_storm(args: &StormArgs) -> anyhow::Result<u8> {
 
 fn idle(args: &IdleArgs) -> anyhow::Result<u8> {
     let file = PlanFile::of(args.target.plan.as_deref(), "idle")?;
-    let mut plan = args.idle.clone().over(file.idle).plan();
-    plan.connections = plan.connections.min(CONNECTIONS_MAX);
-    let watch = args.target.watch();
-    let form = Plan { connections: plan.connections, ..Plan::default() };
-    let endpoint = args.target.endpoint()?;
-    let report = match args.target.driver {
-        DriverName::Hongyan => {
-            let accounts = args.target.accounts(plan.connections)?;
-            idle_sessions::run(&HongyanDriver::new(endpoint, accounts, form), &plan, &watch)?
-        }
-        DriverName::Null => idle_sessions::run(&NullDriver::new(endpoint, form), &plan, &watch)?,
-        DriverName::Jetstream
-        | DriverName::Mqtt
-        | DriverName::Rabbitmq
-        | DriverName::Redis
-        | DriverName::Xmpp => {
-            return Err(PlanError::new("idle sessions are hongyan's or null's".to_owned()).into());
-        }
+    let (target, flags) = (&args.target, args.idle.clone().over(file.idle));
+    let plan = flags.plan();
+    plan.check()?;
+    let devices = flags.devices.unwrap_or(1) as usize;
+    let accounts = match target.driver {
+        DriverName::Hongyan => target.sessions(plan.connections, devices)?,
+        _ => Vec::new(),
     };
-    finish(&report, report.exit_code, &args.target)
+    let mut crew: Box<dyn Crew> = if plan.processes == 1 {
+        own_crew(target, accounts, Part::ALL, plan.heartbeat_s)?
+    } else if target.driver == DriverName::Hongyan && target.users_file.is_none() {
+        let why = "--processes needs --users-file: each process takes its accounts from there";
+        return Err(PlanError::new(why.to_owned()).into());
+    } else {
+        Box::new(crew_of_processes(target, &plan)?)
+    };
+    let report = idle_sessions::run(crew.as_mut(), &plan, &target.watch())?;
+    finish(&report, report.exit_code, target)
+}
+
+fn idle_part(args: &IdlePartArgs) -> anyhow::Result<u8> {
+    let accounts = match (args.target.driver, args.target.users_file.as_deref()) {
+        (DriverName::Hongyan, Some(file)) => roster::read_file(file)?,
+        _ => Vec::new(),
+    };
+    let mut crew = own_crew(&args.target, accounts, args.part()?, args.heartbeat)?;
+    serve(crew.as_mut(), std::io::stdin().lock(), std::io::stdout().lock())?;
+    Ok(EXIT_OK)
 }
 
 /// Reads the scenario from the file, and begins anew as if it had been typed.

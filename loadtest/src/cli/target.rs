@@ -1,5 +1,6 @@
 //! What a run talks to, where it looks, and where its result goes.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -91,6 +92,30 @@ impl TargetArgs {
     pub fn endpoint(&self) -> anyhow::Result<Endpoint> {
         let trust = TlsTrust { ca: self.ca.clone(), server_name: Some(self.server_name.clone()) };
         Endpoint::new(self.addr, self.transport, &trust)
+    }
+
+    /// The arguments that lead another process of this program to the same target.
+    #[must_use]
+    pub fn to_arguments(&self) -> Vec<OsString> {
+        let named = |value: Option<clap::builder::PossibleValue>| {
+            value.map_or_else(OsString::new, |value| value.get_name().to_owned().into())
+        };
+        let mut arguments: Vec<OsString> = vec![
+            "--addr".into(),
+            self.addr.to_string().into(),
+            "--driver".into(),
+            named(self.driver.to_possible_value()),
+            "--transport".into(),
+            named(self.transport.to_possible_value()),
+            "--server-name".into(),
+            self.server_name.clone().into(),
+        ];
+        for (flag, file) in [("--ca", &self.ca), ("--users-file", &self.users_file)] {
+            if let Some(file) = file {
+                arguments.extend([flag.into(), file.clone().into_os_string()]);
+            }
+        }
+        arguments
     }
 
     /// Where to look.

@@ -4,6 +4,7 @@
 
 mod diff;
 mod direct;
+mod idle;
 mod page;
 mod peers;
 mod peers_jetstream;

@@ -6,6 +6,7 @@ use hongyan_loadtest::probe::Machine;
 use hongyan_loadtest::report::{
     AnyReport, CapacityReport, Costs, Outcome, RunReport, Source, Verdict,
 };
+use hongyan_loadtest::scenario::idle::fit::LineFit;
 use hongyan_loadtest::scenario::idle::{IdlePlan, IdleReport, IdleStep};
 use hongyan_loadtest::series::{CurvePoint, Spectrum, Tick};
 use hongyan_protocol::ids::mix64;
@@ -204,19 +205,31 @@ pub(crate) fn idle(name: &str) -> Source {
         connections: nth * 3_600,
         rss_bytes: (21 << 20) + nth as u64 * 3_600 * 880,
         anon_bytes: (9 << 20) + nth as u64 * 3_600 * 880,
+        huge_bytes: 0,
     };
     let report = IdleReport {
         scenario: "idle".to_owned(),
         machine: machine(),
-        plan: IdlePlan { connections: 18_000, steps: 5, hold_s: 20, heartbeat_s: 20 },
+        plan: IdlePlan {
+            connections: 18_000,
+            steps: 5,
+            hold_s: 20,
+            heartbeat_s: 20,
+            processes: 1,
+            warm: true,
+            settle_ms: 3_000,
+        },
         steps: (0..=5).map(step).collect(),
+        fit: LineFit::default(),
         bytes_per_connection: 880.0,
         growth_per_connection: 903.0,
         cpu_us_per_connection_second: 0.21,
+        cpu_us: 250_000,
         base_cpu_cores: 0.001,
         closed: 0,
         opening_s: 4.2,
         exit_code: 0,
+        verdict: Verdict::default(),
     };
     Source { name: name.to_owned(), report: AnyReport::Idle(Box::new(report)) }
 }

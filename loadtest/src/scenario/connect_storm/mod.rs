@@ -21,6 +21,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::ceilings::Ceilings;
+use crate::cpu_clock::CpuClock;
 use crate::engine::crowd::{Crowd, Manner};
 use crate::plan::{CONNECTIONS_MAX, PlanError, within};
 use crate::probe::{Machine, Metrics, ProcessSample};
@@ -216,17 +217,12 @@ impl Storm<'_> {
             tries_max: self.plan.tries,
             timeout: Duration::from_secs(self.plan.timeout_s),
         };
-        let server = self.watch.server_pid.map(ProcessSample::of).transpose()?;
+        let server = self.watch.server_pid.map(CpuClock::now).transpose()?;
         let generator = ProcessSample::of_self()?;
         let wave = self.crowd.bring_in(moments, manner)?;
         let generator_us = ProcessSample::of_self()?.cpu_us.saturating_sub(generator.cpu_us);
-        let server_us = match (server, self.watch.server_pid) {
-            (Some(before), Some(pid)) => {
-                Some(ProcessSample::of(pid)?.cpu_us.saturating_sub(before.cpu_us))
-            }
-            _ => None,
-        };
-        let mut report = WaveReport::new(name, wave, server_us, generator_us);
+        let server = server.map(|clock| clock.spent()).transpose()?;
+        let mut report = WaveReport::new(name, wave, server, generator_us);
         report.gone_s = gone_s;
         report.silent = self.crowd.check_alive(PATIENCE)?;
         if self.plan.overlap && self.watch.metrics.is_some() {

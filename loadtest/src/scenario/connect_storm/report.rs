@@ -8,9 +8,10 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cpu_clock::{CpuTime, STEPS_MIN, tick_us};
 use crate::engine::crowd::{Wave, named};
 use crate::histogram::LatencySummary;
-use crate::probe::{CPU_TICKS_MIN, Machine, cpu_tick_us};
+use crate::probe::Machine;
 use crate::report::{self, GENERATOR_SHARE_MAX, Verdict};
 use crate::scenario::connect_storm::StormPlan;
 use crate::stream::Transport;
@@ -85,7 +86,12 @@ pub struct StormReport {
 }
 
 impl WaveReport {
-    pub(super) fn new(name: String, wave: Wave, server_us: Option<u64>, generator_us: u64) -> Self {
+    pub(super) fn new(
+        name: String,
+        wave: Wave,
+        server: Option<CpuTime>,
+        generator_us: u64,
+    ) -> Self {
         let sign_ins = wave.sign_in.len();
         let seconds = wave.length.as_secs_f64();
         Self {
@@ -100,8 +106,8 @@ impl WaveReport {
             broken: wave.broken,
             given_up: wave.given_up,
             resumed: wave.resumed,
-            server_cpu_us: server_us,
-            server_cpu_us_per_sign_in: server_us.map(|us| us as f64 / sign_ins.max(1) as f64),
+            server_cpu_us: server.map(|cpu| cpu.us),
+            server_cpu_us_per_sign_in: server.map(|cpu| cpu.us as f64 / sign_ins.max(1) as f64),
             generator_cpu_cores: generator_us as f64 / 1e6 / seconds.max(1e-9),
             ..Self::default()
         }
@@ -165,7 +171,7 @@ fn doubts(plan: &StormPlan, transport: Transport, waves: &[WaveReport]) -> Vec<S
         ));
     }
     let cpu_us: Option<u64> = measured.iter().map(|wave| wave.server_cpu_us).sum();
-    if let Some(us) = cpu_us.filter(|us| *us < CPU_TICKS_MIN * cpu_tick_us()) {
+    if let Some(us) = cpu_us.filter(|us| *us < STEPS_MIN * tick_us()) {
         doubts.push(format!(
             "the server used {:.0} ms of CPU in all, too little to tell what a sign-in costs: more \
              --connections or more --rounds",
