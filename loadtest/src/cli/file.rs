@@ -16,6 +16,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::cli::capacity::CapacityFlags;
+use crate::cli::cold_start::ColdStartFlags;
 use crate::cli::connect_storm::StormFlags;
 use crate::cli::group_fanout::GroupFanoutFlags;
 use crate::cli::idle::IdleFlags;
@@ -59,6 +60,9 @@ pub struct PlanFile {
     /// A steady load for a long time.
     #[serde(default)]
     pub soak: SoakFlags,
+    /// Cold starts.
+    #[serde(default, rename = "cold-start")]
+    pub cold_start: ColdStartFlags,
 }
 
 impl PlanFile {
@@ -117,6 +121,7 @@ mod tests {
             file.load.plan(crate::plan::Plan::default()).check().unwrap();
             file.storm.plan().check().unwrap();
             file.idle.plan().check().unwrap();
+            file.cold_start.plan().check().unwrap();
             plans += 1;
         }
         assert!(plans > 0);

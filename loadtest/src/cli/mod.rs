@@ -3,6 +3,7 @@
 //! Owns names and defaults of flags; knows nothing of how a scenario works.
 
 pub mod capacity;
+pub mod cold_start;
 pub mod connect_storm;
 mod drivers;
 pub mod file;
@@ -25,6 +26,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 use self::capacity::CapacityArgs;
+use self::cold_start::ColdStartFlags;
 use self::connect_storm::StormFlags;
 use self::file::PlanFile;
 use self::group_fanout::GroupFanoutArgs;
@@ -42,7 +44,9 @@ use crate::plan::{Plan, PlanError, Stop};
 use crate::report::{AnyReport, EXIT_OK, EXIT_USAGE, RunReport, Source};
 use crate::roster;
 use crate::scenario::idle::crew::{Crew, Part, serve};
-use crate::scenario::{Watch, connect_storm as storm, direct, idle as idle_sessions};
+use crate::scenario::{
+    Watch, cold_start as cold, connect_storm as storm, direct, idle as idle_sessions,
+};
 
 /// Load generator for Hongyan: what it carries, what it costs, and whether it kept its word.
 #[derive(Debug, Parser)]
@@ -56,6 +60,8 @@ pub struct Cli {
 /// See [`Cli`].
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Clients that hold nothing sign in: CPU, bytes and round trips until their list is complete.
+    ColdStart(ColdStartArgs),
     /// Many sessions sign in, are cut off together and come back: what a sign-in costs and takes.
     ConnectStorm(StormArgs),
     /// Compares two results, or two sets of them: better, worse or noise.
@@ -102,6 +108,17 @@ pub struct LoadArgs {
     /// Load.
     #[command(flatten)]
     pub load: LoadFlags,
+    /// Target.
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// See [`Command::ColdStart`].
+#[derive(Debug, Args)]
+pub struct ColdStartArgs {
+    /// Starts.
+    #[command(flatten)]
+    pub cold_start: ColdStartFlags,
     /// Target.
     #[command(flatten)]
     pub target: TargetArgs,
@@ -184,6 +201,7 @@ pub fn main() -> ExitCode {
 /// The run could not begin, or its result could not be written.
 pub fn run(command: &Command) -> anyhow::Result<u8> {
     match command {
+        Command::ColdStart(args) => cold_start(args),
         Command::ConnectStorm(args) => connect_storm(args),
         Command::Diff(args) => crate::diff::diff(args),
         Command::Direct(args) => direct_messages(args),
@@ -245,11 +263,26 @@ impl drivers::Job for Ring<'_> {
     }
 }
 
+fn cold_start(args: &ColdStartArgs) -> anyhow::Result<u8> {
+    let file = PlanFile::of(args.target.plan.as_deref(), "cold-start")?;
+    must_be_hongyan(&args.target, "cold-start")?;
+    let plan = args.cold_start.clone().over(file.cold_start).plan();
+    plan.check()?;
+    let accounts = args.target.accounts(plan.accounts())?;
+    let report = cold::run(&args.target.endpoint()?, &accounts, &plan, &args.target.watch())?;
+    finish(&report, report.verdict.exit_code, &args.target)
+}
+
+fn must_be_hongyan(target: &TargetArgs, scenario: &str) -> Result<(), PlanError> {
+    match target.driver {
+        DriverName::Hongyan => Ok(()),
+        _ => Err(PlanError::new(format!("{scenario} needs a Hongyan server"))),
+    }
+}
+
 fn connect_storm(args: &StormArgs) -> anyhow::Result<u8> {
     let file = PlanFile::of(args.target.plan.as_deref(), "connect-storm")?;
-    if args.target.driver != DriverName::Hongyan {
-        return Err(PlanError::new("connect-storm needs a Hongyan server".to_owned()).into());
-    }
+    must_be_hongyan(&args.target, "connect-storm")?;
     let flags = args.storm.clone().over(file.storm);
     let plan = flags.plan();
     plan.check()?;

@@ -2,6 +2,7 @@
 //! a new file here and a subcommand in [`cli`](crate::cli).
 
 pub mod capacity;
+pub mod cold_start;
 pub mod connect_storm;
 pub mod direct;
 pub mod group_fanout;

@@ -2,6 +2,7 @@
 //! installed, on the loopback interface, and what is made of its results. Correctness only: nothing
 //! here depends on how fast the machine is.
 
+mod cold_start;
 mod diff;
 mod direct;
 mod idle;
