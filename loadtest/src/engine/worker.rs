@@ -215,7 +215,7 @@ impl<L: Link> Worker<L> {
             let now_ns = self.parts.clock.now_ns();
             self.change_phase(now_ns);
             self.come_and_go(now_ns);
-            self.offer(now_ns);
+            self.offer(now_ns, now_ns);
             self.flush(now_ns);
             self.publish(now_ns);
             if self.is_done(now_ns) {
@@ -250,14 +250,12 @@ impl<L: Link> Worker<L> {
             self.phase = Phase::Measuring;
         }
         let spent = self.limited && self.parts.connections.iter().all(Connection::is_spent);
+        if self.phase == Phase::Measuring && now_ns >= moments.stop_ns {
+            // What came due since the last wake belongs to the offer all the same.
+            self.offer(moments.stop_ns, now_ns);
+        }
         if self.phase == Phase::Measuring && (now_ns >= moments.stop_ns || spent) {
             self.end_interval(now_ns);
-            // What was due and not reached any more belongs to the offer all the same.
-            if let Some(schedule) = &mut self.parts.schedule {
-                while schedule.take_due(moments.stop_ns.min(now_ns)).is_some() {
-                    self.not_offered += 1;
-                }
-            }
             for connection in &mut self.parts.connections {
                 self.not_offered += connection.drop_postponed();
             }
@@ -286,8 +284,8 @@ impl<L: Link> Worker<L> {
         self.comings = Some(comings);
     }
 
-    /// Queues what is due: by the schedule, or to fill the windows of touched connections.
-    fn offer(&mut self, now_ns: u64) {
+    /// Queues what is due at `due_ns`: by the schedule, or to fill the windows of touched connections.
+    fn offer(&mut self, due_ns: u64, now_ns: u64) {
         if matches!(self.phase, Phase::Draining { .. }) {
             return;
         }
@@ -303,7 +301,7 @@ impl<L: Link> Worker<L> {
         for at in 0..self.dirty.len() {
             self.tally.sent += self.parts.connections[self.dirty[at]].send_postponed(now_ns);
         }
-        while let Some((index, lane, planned_ns)) = schedule.take_due(now_ns) {
+        while let Some((index, lane, planned_ns)) = schedule.take_due(due_ns) {
             let connection = &mut self.parts.connections[index];
             if connection.send(lane, planned_ns, now_ns) {
                 self.tally.sent += 1;
