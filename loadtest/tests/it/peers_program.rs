@@ -15,7 +15,7 @@ use hongyan_loadtest::scenario::{Watch, direct};
 use tempfile::TempDir;
 
 /// Longest wait for a program to listen.
-const START_MAX: Duration = Duration::from_secs(20);
+const START_MAX: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Ports to try: somebody else may take one before the program does.
 const TRIES: usize = 3;
