@@ -17,7 +17,10 @@
 //! definite result.
 //!
 //! When the server refuses one message of a window for now, those behind it
-//! that were already in flight may be stored before it.
+//! that were already in flight may be stored before it. That happens to a
+//! message once: afterwards, and after a restart, the oldest of a conversation
+//! goes out alone until its result is definite. Were a window to pass it each
+//! time, the server would forget its id, and a resend would store it twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -95,6 +98,8 @@ struct Lane {
     in_flight: usize,
     blocked_until_ms: u64,
     refusals: u32,
+    /// The oldest may have been passed by others: it goes out alone.
+    oldest_alone: bool,
 }
 
 /// The queue of all conversations.
@@ -127,6 +132,8 @@ impl Outbox {
             outbox.next_order = outbox.next_order.max(entry.order + 1);
             outbox.insert(entry, phase);
         }
+        // Nobody knows any more what was sent of them, and what passed it.
+        outbox.lanes.values_mut().for_each(|lane| lane.oldest_alone = true);
         outbox
     }
 
@@ -190,11 +197,12 @@ impl Outbox {
             if lane.blocked_until_ms > now_ms || lane.in_flight == lane.orders.len() {
                 continue;
             }
+            let window = if lane.oldest_alone { 1 } else { OUTBOX_WINDOW };
             for order in &lane.orders {
                 if taken.len() >= entries_max || bytes >= bytes_max {
                     return taken;
                 }
-                if lane.in_flight >= OUTBOX_WINDOW {
+                if lane.in_flight >= window {
                     break;
                 }
                 let Some(slot) = self.slots.get_mut(order) else {
@@ -260,6 +268,7 @@ impl Outbox {
         self.in_flight -= 1;
         if let Some(lane) = self.lanes.get_mut(&slot.entry.conversation) {
             lane.in_flight -= 1;
+            lane.oldest_alone = true;
             // All of a window can be refused at once; that is one refusal.
             if lane.blocked_until_ms <= now_ms {
                 let backoff = exponential(RETRY_BASE_MS, lane.refusals).min(RETRY_DELAY_MAX_MS);
@@ -321,6 +330,9 @@ impl Outbox {
         let Some(lane) = self.lanes.get_mut(&conversation) else {
             return;
         };
+        if lane.orders.first() == Some(&order) {
+            lane.oldest_alone = false;
+        }
         if lane.orders.remove(&order) && slot.phase == Phase::InFlight {
             lane.in_flight -= 1;
             self.in_flight -= 1;

@@ -224,3 +224,26 @@ proptest! {
         run.check();
     }
 }
+
+#[test]
+fn a_message_refused_twice_is_not_doubled_by_those_that_passed_it() {
+    use Step::{AnswersLost, PeerSays, PowerCut, RefuseForNow, Run as Go, Say, SayMany, Slow};
+    let mut run = Run::new();
+    for step in [
+        Say,
+        AnswersLost,
+        PeerSays,
+        RefuseForNow,
+        SayMany,
+        Slow(274),
+        PowerCut,
+        Go,
+        RefuseForNow,
+        PowerCut,
+        SayMany,
+        Go,
+    ] {
+        run.apply(step);
+    }
+    run.check();
+}
