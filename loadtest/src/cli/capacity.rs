@@ -17,16 +17,16 @@ use crate::scenario::{Watch, direct};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[command(next_help_heading = "Search")]
 pub struct CapacityFlags {
-    /// Longest p99 that holds, in milliseconds [10].
+    /// Longest p99 that holds, in milliseconds (default: 10).
     #[arg(long)]
     pub gate_ms: Option<f64>,
-    /// Which latency that is [ack].
+    /// Which latency that is (default: ack).
     #[arg(long, value_enum)]
     pub stage: Option<Stage>,
-    /// The first rate, in messages per second [1000].
+    /// The first rate, in messages per second (default: 1000).
     #[arg(long)]
     pub from: Option<f64>,
-    /// No rate above this is offered [1000000].
+    /// No rate above this is offered (default: 1000000).
     #[arg(long)]
     pub most: Option<f64>,
 }

@@ -11,22 +11,22 @@ use crate::scenario::cold_start::ColdStartPlan;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[command(next_help_heading = "Cold start")]
 pub struct ColdStartFlags {
-    /// Users who start cold, in turn [4].
+    /// Users who start cold, in turn (default: 4).
     #[arg(long)]
     pub users: Option<usize>,
-    /// Conversations of each [1000].
+    /// Conversations of each (default: 1000).
     #[arg(long)]
     pub conversations: Option<usize>,
-    /// Of them groups; each of the others needs an account on its other side [0].
+    /// Of them groups; each of the others needs an account on its other side (default: 0).
     #[arg(long)]
     pub groups: Option<usize>,
-    /// Starts of each user that count [50].
+    /// Starts of each user that count (default: 50).
     #[arg(long)]
     pub repeats: Option<u64>,
-    /// Bytes of text of each last message [64].
+    /// Bytes of text of each last message (default: 64).
     #[arg(long)]
     pub bytes: Option<usize>,
-    /// Bound for one page in bytes; 0 is the server's own [0].
+    /// Bound for one page in bytes; 0 is the server's own (default: 0).
     #[arg(long)]
     pub page_bytes: Option<u32>,
 }

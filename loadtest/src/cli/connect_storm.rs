@@ -11,41 +11,41 @@ use crate::scenario::connect_storm::StormPlan;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[command(next_help_heading = "Storm")]
 pub struct StormFlags {
-    /// Sessions in all [1000].
+    /// Sessions in all (default: 1000).
     #[arg(long)]
     pub connections: Option<usize>,
     /// Sign-ins per second of the ramp; without it as many as --at-once lets through.
     #[arg(long)]
     pub rate: Option<f64>,
-    /// Sign-ins under way, at most [64].
+    /// Sign-ins under way, at most (default: 64).
     #[arg(long)]
     pub at_once: Option<usize>,
-    /// Times that everybody is cut off and comes back [3].
+    /// Times that everybody is cut off and comes back (default: 3).
     #[arg(long)]
     pub rounds: Option<u32>,
-    /// Seconds to stay after each wave [2].
+    /// Seconds to stay after each wave (default: 2).
     #[arg(long)]
     pub hold: Option<u64>,
-    /// Each session comes back at a random moment within so long; 0 is all at once [0].
+    /// Each session comes back at a random moment within so long; 0 is all at once (default: 0).
     #[arg(long)]
     pub spread_ms: Option<u64>,
-    /// Comes back without waiting for the server to see the old connections end [false].
+    /// Comes back without waiting for the server to see the old connections end (default: false).
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     pub overlap: Option<bool>,
-    /// Over TLS: whether those who come back resume their sessions [off].
+    /// Over TLS: whether those who come back resume their sessions (default: off).
     #[arg(long, value_enum)]
     pub resumption: Option<Switch>,
-    /// Attempts of each session in each wave [8].
+    /// Attempts of each session in each wave (default: 8).
     #[arg(long)]
     pub tries: Option<u32>,
-    /// Seconds for one attempt [30].
+    /// Seconds for one attempt (default: 30).
     #[arg(long)]
     pub timeout: Option<u64>,
     /// Devices of each account, 1 to 32. More than one: all tokens come from the operator's
-    /// interface, found through --data, so that many sessions cost few password hashes [1].
+    /// interface, found through --data, so that many sessions cost few password hashes (default: 1).
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=32))]
     pub devices: Option<u64>,
-    /// Orders what is random [1].
+    /// Orders what is random (default: 1).
     #[arg(long)]
     pub seed: Option<u64>,
 }

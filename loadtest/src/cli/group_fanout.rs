@@ -17,16 +17,16 @@ use crate::scenario::group_fanout;
 #[serde(deny_unknown_fields)]
 #[command(next_help_heading = "Groups")]
 pub struct GroupFanoutFlags {
-    /// Groups [1].
+    /// Groups (default: 1).
     #[arg(long)]
     pub groups: Option<usize>,
-    /// Members of each group [1000].
+    /// Members of each group (default: 1000).
     #[arg(long)]
     pub members: Option<usize>,
-    /// Members of each group that are online and receive [all].
+    /// Members of each group that are online and receive (default: all).
     #[arg(long)]
     pub online: Option<usize>,
-    /// Members of each group that write [1].
+    /// Members of each group that write (default: 1).
     #[arg(long)]
     pub senders: Option<usize>,
 }

@@ -20,29 +20,29 @@ use crate::scenario::idle::crew::{Crew, OwnCrew, Part, ProcessCrew};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[command(next_help_heading = "Idle sessions")]
 pub struct IdleFlags {
-    /// Sessions in all [1000].
+    /// Sessions in all (default: 1000).
     #[arg(long)]
     pub connections: Option<usize>,
-    /// Steps to open them in [5].
+    /// Steps to open them in (default: 5).
     #[arg(long)]
     pub steps: Option<usize>,
-    /// Seconds to hold them [20].
+    /// Seconds to hold them (default: 20).
     #[arg(long)]
     pub hold: Option<u64>,
-    /// Seconds between two heartbeats of a session [30: what a server asks for by default].
+    /// Seconds between two heartbeats of a session (default: 30: what a server asks for by default).
     #[arg(long)]
     pub heartbeat: Option<u64>,
-    /// Processes that hold them, for more than one may have open files for [1].
+    /// Processes that hold them, for more than one may have open files for (default: 1).
     #[arg(long)]
     pub processes: Option<usize>,
-    /// Opens and closes each session once, few at a time, before anything is measured [true].
+    /// Opens and closes each session once, few at a time, before anything is measured (default: true).
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     pub warm: Option<bool>,
-    /// Milliseconds that the server's memory must stay as it is before it is believed [1500].
+    /// Milliseconds that the server's memory must stay as it is before it is believed (default: 1500).
     #[arg(long)]
     pub settle_ms: Option<u64>,
     /// Devices of each account, 1 to 32. More than one: all tokens come from the operator's
-    /// interface, found through --data, so that many sessions cost few password hashes [1].
+    /// interface, found through --data, so that many sessions cost few password hashes (default: 1).
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=32))]
     pub devices: Option<u64>,
 }

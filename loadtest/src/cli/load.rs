@@ -27,22 +27,22 @@ pub(crate) use overlay;
 #[serde(deny_unknown_fields)]
 #[command(next_help_heading = "Load")]
 pub struct LoadFlags {
-    /// Connections of the run [200].
+    /// Connections of the run (default: 200).
     #[arg(long)]
     pub connections: Option<usize>,
-    /// People that each user writes to in turn [1].
+    /// People that each user writes to in turn (default: 1).
     #[arg(long)]
     pub fan: Option<usize>,
-    /// Unanswered sends per connection, at most [64].
+    /// Unanswered sends per connection, at most (default: 64).
     #[arg(long)]
     pub window: Option<usize>,
-    /// Bytes of text per message [128].
+    /// Bytes of text per message (default: 128).
     #[arg(long)]
     pub bytes: Option<usize>,
-    /// What an ack must mean [durable].
+    /// What an ack must mean (default: durable).
     #[arg(long, value_enum)]
     pub level: Option<Level>,
-    /// When receivers say how far they got [batch].
+    /// When receivers say how far they got (default: batch).
     #[arg(long, value_enum)]
     pub receipts: Option<Receipts>,
     /// Messages per second in all, by a schedule (open loop). Without it each connection keeps its
@@ -52,19 +52,19 @@ pub struct LoadFlags {
     /// Ends after so many messages instead of by time.
     #[arg(long)]
     pub messages: Option<u64>,
-    /// Seconds before anything counts [3].
+    /// Seconds before anything counts (default: 3).
     #[arg(long)]
     pub warmup: Option<u64>,
-    /// Seconds that count [10].
+    /// Seconds that count (default: 10).
     #[arg(long)]
     pub seconds: Option<u64>,
-    /// Seconds to wait for the last answers [10].
+    /// Seconds to wait for the last answers (default: 10).
     #[arg(long)]
     pub drain: Option<u64>,
-    /// Threads of this program [1].
+    /// Threads of this program (default: 1).
     #[arg(long)]
     pub threads: Option<usize>,
-    /// Orders the schedule and fills the messages [1].
+    /// Orders the schedule and fills the messages (default: 1).
     #[arg(long)]
     pub seed: Option<u64>,
 }

@@ -18,34 +18,34 @@ use crate::scenario::mixed_day::{self, MixedDayPlan};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[command(next_help_heading = "Day")]
 pub struct MixedDayFlags {
-    /// People: a multiple of both group sizes [400].
+    /// People: a multiple of both group sizes (default: 400).
     #[arg(long)]
     pub people: Option<usize>,
-    /// People that each writes to directly [3].
+    /// People that each writes to directly (default: 3).
     #[arg(long)]
     pub talks: Option<usize>,
-    /// Members of a small group; everybody is in one [20].
+    /// Members of a small group; everybody is in one (default: 20).
     #[arg(long)]
     pub small: Option<usize>,
-    /// Members of a large group; everybody is in one [200].
+    /// Members of a large group; everybody is in one (default: 200).
     #[arg(long)]
     pub large: Option<usize>,
-    /// Per cent of the sends that go to one person [80].
+    /// Per cent of the sends that go to one person (default: 80).
     #[arg(long)]
     pub direct: Option<f64>,
-    /// Per cent that go into small groups [18].
+    /// Per cent that go into small groups (default: 18).
     #[arg(long)]
     pub in_small: Option<f64>,
-    /// Per cent that go into large groups [2].
+    /// Per cent that go into large groups (default: 2).
     #[arg(long)]
     pub in_large: Option<f64>,
-    /// Per cent of the people that go away in a minute [10].
+    /// Per cent of the people that go away in a minute (default: 10).
     #[arg(long)]
     pub leave: Option<f64>,
-    /// Seconds that each is away [60].
+    /// Seconds that each is away (default: 60).
     #[arg(long)]
     pub away: Option<f64>,
-    /// Whether people watch who is there [on].
+    /// Whether people watch who is there (default: on).
     #[arg(long, value_enum)]
     pub presence: Option<Switch>,
 }

@@ -18,22 +18,22 @@ const SENDERS: usize = 50;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[command(next_help_heading = "Catching up")]
 pub struct OfflineCatchupFlags {
-    /// People who are away [200].
+    /// People who are away (default: 200).
     #[arg(long)]
     pub receivers: Option<usize>,
-    /// People who write to them [as many, at most 50].
+    /// People who write to them (default: as many, at most 50).
     #[arg(long)]
     pub senders: Option<usize>,
-    /// Conversations of each receiver in which messages come [1].
+    /// Conversations of each receiver in which messages come (default: 1).
     #[arg(long)]
     pub talks: Option<usize>,
-    /// Messages that each receiver misses [1000].
+    /// Messages that each receiver misses (default: 1000).
     #[arg(long)]
     pub missed: Option<u64>,
-    /// Receivers that come back at the same time, at most [32].
+    /// Receivers that come back at the same time, at most (default: 32).
     #[arg(long)]
     pub at_once: Option<usize>,
-    /// Receivers that come back per second [as fast as it goes].
+    /// Receivers that come back per second (default: as fast as it goes).
     #[arg(long)]
     pub per_second: Option<f64>,
 }

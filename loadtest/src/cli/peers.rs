@@ -32,10 +32,10 @@ pub struct PeersArgs {
     /// Only shows what is installed, and what is missing.
     #[arg(long)]
     pub list: bool,
-    /// Only these peers [all].
+    /// Only these peers (default: all).
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// Only these classes; may be given more than once [all].
+    /// Only these classes; may be given more than once (default: all).
     #[arg(long, value_enum, value_name = "CLASS")]
     pub class: Vec<Class>,
     /// Runs of each server, per peer and class.
@@ -44,10 +44,10 @@ pub struct PeersArgs {
     /// Connections and window at once: dense is 100 x 64, sparse is 2000 x 1.
     #[arg(long, value_enum, default_value_t = Shape::Dense)]
     pub shape: Shape,
-    /// Users in the ring [by --shape].
+    /// Users in the ring (default: by --shape).
     #[arg(long)]
     pub connections: Option<usize>,
-    /// Unanswered sends of each [by --shape].
+    /// Unanswered sends of each (default: by --shape).
     #[arg(long)]
     pub window: Option<usize>,
     /// Bytes of text per message.
@@ -66,10 +66,10 @@ pub struct PeersArgs {
     /// where there is a target, otherwise the directory for temporary files].
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// Our server [hongyan, beside this program].
+    /// Our server (default: hongyan, beside this program).
     #[arg(long, value_name = "FILE")]
     pub server: Option<PathBuf>,
-    /// Folder with configs to take instead of those that ship, as DIR/<peer>/<file>.
+    /// Folder with configs to take instead of those that ship, as `DIR/PEER/FILE`.
     #[arg(long, value_name = "DIR")]
     pub config_dir: Option<PathBuf>,
     /// Writes everything, each run's report included.

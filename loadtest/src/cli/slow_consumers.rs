@@ -15,10 +15,10 @@ use crate::scenario::slow_consumers::{self, SlowPlan};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[command(next_help_heading = "Slow readers")]
 pub struct SlowConsumersFlags {
-    /// Part of the people that reads slowly, at most 0.5 [0.05].
+    /// Part of the people that reads slowly, at most 0.5 (default: 0.05).
     #[arg(long)]
     pub share: Option<f64>,
-    /// Bytes that each of them reads per second; 0: it does not read at all [1].
+    /// Bytes that each of them reads per second; 0: it does not read at all (default: 1).
     #[arg(long)]
     pub read_bytes_per_s: Option<f64>,
 }

@@ -15,13 +15,13 @@ use crate::scenario::soak::{self, SoakPlan};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[command(next_help_heading = "Soak")]
 pub struct SoakFlags {
-    /// Seconds between two looks at the server [5].
+    /// Seconds between two looks at the server (default: 5).
     #[arg(long)]
     pub interval: Option<u64>,
-    /// Per cent of the people that reconnect in a minute [3].
+    /// Per cent of the people that reconnect in a minute (default: 3).
     #[arg(long)]
     pub reconnect: Option<f64>,
-    /// How fast the server's own memory may grow in the second half, in MiB per hour [64].
+    /// How fast the server's own memory may grow in the second half, in MiB per hour (default: 64).
     #[arg(long)]
     pub memory_mib_per_hour_max: Option<f64>,
 }
