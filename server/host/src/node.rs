@@ -35,7 +35,7 @@ use crate::prepare::{Prepared, prepare};
 use crate::reactor::MAILBOX_LEN;
 use crate::reactor::acceptor::{Acceptor, AcceptorStop, Bound};
 use crate::reactor::addresses::{self, Addresses};
-use crate::reactor::mailbox::{Mailbox, mailbox};
+use crate::reactor::mailbox::{Mailbox, mailbox, parking_mailbox};
 use crate::reactor::post::Post;
 use crate::reactor::worker::{WAKER, Worker};
 use crate::shared::{AdminDesk, Clock, Condition, Health, Shared, exit_code};
@@ -213,7 +213,7 @@ struct Queues {
 
 /// What the threads take from.
 struct Work {
-    commits: Receiver<CommitWork>,
+    commits: Mailbox<CommitWork>,
     loads: Receiver<LoadJob>,
     settle: Receiver<SettleCommand>,
     offload: offload::OffloadWork,
@@ -235,7 +235,7 @@ fn connect(
         workers.push((poll, receiver));
         mailboxes.push(sender);
     }
-    let (commits, commit_work) = bounded(COMMITS_LEN);
+    let (commits, commit_work) = parking_mailbox(COMMITS_LEN);
     let (loads, load_work) = bounded(LOADS_LEN);
     let (settle, settle_work) = bounded(8);
     let (events, event_queue) = bounded(16);

@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) mailboxes: Vec<MailboxSender<Post>>,
     /// How far the log is with each shard's submissions.
     pub(crate) progress: Vec<Progress>,
-    pub(crate) commits: Sender<CommitWork>,
+    pub(crate) commits: MailboxSender<CommitWork>,
     pub(crate) loads: Sender<LoadJob>,
     pub(crate) offload: OffloadQueue,
     pub(crate) health: Health,

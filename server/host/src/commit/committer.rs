@@ -13,10 +13,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
 use hongyan_store::{Draft, Log, Lsn};
 
 use super::{CommitWork, LsnIndex};
+use crate::reactor::mailbox::Mailbox;
 use crate::shared::{Shared, unix_ms};
 
 /// A sync nobody waits for happens within so long.
@@ -27,7 +27,7 @@ const APPEND_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// See the module.
 pub(crate) struct Committer {
     shared: Arc<Shared>,
-    work: Receiver<CommitWork>,
+    work: Mailbox<CommitWork>,
     log: Box<dyn Log>,
     index: LsnIndex,
     drafts: Vec<Draft>,
@@ -51,7 +51,7 @@ struct ShardState {
 impl Committer {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        work: Receiver<CommitWork>,
+        work: Mailbox<CommitWork>,
         log: Box<dyn Log>,
         index: LsnIndex,
     ) -> Self {
@@ -74,26 +74,36 @@ impl Committer {
     /// Runs until [`CommitWork::Stop`].
     pub(crate) fn run(mut self) {
         while !self.stop {
-            let first = match self.unsynced_since {
-                None => self.work.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(since) => self.work.recv_deadline(since + LAZY_SYNC),
-            };
-            match first {
-                Ok(work) => self.take(work),
-                Err(RecvTimeoutError::Timeout) => self.wants_sync = true,
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            while self.bytes < APPEND_BYTES_MAX {
-                let Ok(work) = self.work.try_recv() else {
-                    break;
-                };
-                self.take(work);
+            if !self.take_all() && !self.is_overdue() {
+                self.work.park_until(self.sync_due());
+                continue;
             }
             self.append();
-            if self.wants_sync || self.stop {
+            if self.wants_sync || self.stop || self.is_overdue() {
                 self.sync();
             }
         }
+    }
+
+    /// Takes what is there, up to the size of one append. False: nothing.
+    fn take_all(&mut self) -> bool {
+        let mut taken = false;
+        while self.bytes < APPEND_BYTES_MAX
+            && let Some(work) = self.work.take()
+        {
+            self.take(work);
+            taken = true;
+        }
+        taken
+    }
+
+    /// When what is written and not synced must be.
+    fn sync_due(&self) -> Option<Instant> {
+        self.unsynced_since.map(|since| since + LAZY_SYNC)
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.sync_due().is_some_and(|due| due <= Instant::now())
     }
 
     fn take(&mut self, work: CommitWork) {

@@ -1,8 +1,12 @@
-//! Posts from other threads to a worker.
+//! Posts from other threads to a worker, or to a thread that only waits for
+//! posts.
 //!
-//! A bounded queue, a flag that says whether the worker sleeps, and its
-//! [`mio::Waker`]. A sender writes to the waker only when the flag is up, and
-//! takes it down in doing so: at most one wake-up per sleep, whoever sends.
+//! A bounded queue, a flag that says whether the receiver sleeps, and what
+//! wakes it: a [`mio::Waker`] where it sleeps in a poll, unparking where it
+//! sleeps in [`Mailbox::park_until`]. A sender wakes only when the flag is up,
+//! and takes it down in doing so: at most one wake-up per sleep, whoever
+//! sends. A receiver never spins: at a low load that would cost more than
+//! the work.
 //!
 //! Public for one reason: the benches measure a hop with what the server uses.
 //! A post can be anything; what a worker is posted is not public.
@@ -21,8 +25,10 @@
 //! only then polls. A sender enqueues, *then* looks at the flag. Both pairs
 //! are sequentially consistent, so at least one of them sees the other.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
@@ -46,7 +52,30 @@ pub struct Mailbox<T> {
 
 struct Bell {
     asleep: AtomicBool,
-    waker: mio::Waker,
+    sleeper: Sleeper,
+}
+
+/// How the receiver sleeps.
+enum Sleeper {
+    /// In a poll.
+    Polling(mio::Waker),
+    /// In [`Mailbox::park_until`]; known from its first sleep on.
+    Parking(OnceLock<Thread>),
+}
+
+impl Sleeper {
+    fn wake(&self) {
+        match self {
+            // An eventfd write fails only when its counter would overflow,
+            // and then the worker is being woken anyway.
+            Self::Polling(waker) => drop(waker.wake()),
+            Self::Parking(thread) => {
+                if let Some(thread) = thread.get() {
+                    thread.unpark();
+                }
+            }
+        }
+    }
 }
 
 /// The worker is gone.
@@ -54,10 +83,21 @@ struct Bell {
 #[error("the worker has stopped")]
 pub struct Gone;
 
-/// A mailbox of at most `len_max` posts.
+/// A mailbox of at most `len_max` posts, for a receiver that sleeps in the
+/// poll of `waker`.
 pub fn mailbox<T>(len_max: usize, waker: mio::Waker) -> (MailboxSender<T>, Mailbox<T>) {
+    with_sleeper(len_max, Sleeper::Polling(waker))
+}
+
+/// A mailbox of at most `len_max` posts, for a thread that sleeps in
+/// [`Mailbox::park_until`].
+pub fn parking_mailbox<T>(len_max: usize) -> (MailboxSender<T>, Mailbox<T>) {
+    with_sleeper(len_max, Sleeper::Parking(OnceLock::new()))
+}
+
+fn with_sleeper<T>(len_max: usize, sleeper: Sleeper) -> (MailboxSender<T>, Mailbox<T>) {
     let (sender, receiver) = bounded(len_max);
-    let bell = Arc::new(Bell { asleep: AtomicBool::new(false), waker });
+    let bell = Arc::new(Bell { asleep: AtomicBool::new(false), sleeper });
     (MailboxSender { queue: sender, bell: bell.clone() }, Mailbox { queue: receiver, bell })
 }
 
@@ -99,9 +139,7 @@ impl<T> MailboxSender<T> {
         fence(Ordering::SeqCst);
         if self.bell.asleep.load(Ordering::SeqCst) && self.bell.asleep.swap(false, Ordering::SeqCst)
         {
-            // An eventfd write fails only when its counter would overflow,
-            // and then the worker is being woken anyway.
-            let _ = self.bell.waker.wake();
+            self.bell.sleeper.wake();
         }
     }
 
@@ -133,6 +171,25 @@ impl<T> Mailbox<T> {
     /// Says that the worker is awake.
     pub fn wake_up(&self) {
         self.bell.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// Sleeps until there is something to take or `deadline` has come; may
+    /// also end for no reason. Only for the mailboxes of
+    /// [`parking_mailbox`], and only ever on one thread.
+    pub fn park_until(&self, deadline: Option<Instant>) {
+        if let Sleeper::Parking(thread) = &self.bell.sleeper {
+            thread.get_or_init(std::thread::current);
+        }
+        self.fall_asleep();
+        if self.is_empty() {
+            match deadline {
+                None => std::thread::park(),
+                Some(deadline) => std::thread::park_timeout(
+                    deadline.saturating_duration_since(Instant::now()),
+                ),
+            }
+        }
+        self.wake_up();
     }
 }
 
@@ -189,6 +246,34 @@ mod tests {
             thread.join().unwrap();
         }
         assert_eq!(sum, 4 * POSTS * (POSTS + 1) / 2);
+    }
+
+    /// The same for a receiver that parks.
+    #[test]
+    fn no_parked_receiver_is_left_asleep() {
+        let (sender, mailbox) = parking_mailbox::<u64>(64);
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let sender = sender.clone();
+                std::thread::spawn(move || {
+                    for post in 1..=POSTS {
+                        sender.send(post).unwrap();
+                    }
+                })
+            })
+            .collect();
+        let mut count = 0;
+        while count < 4 * POSTS {
+            mailbox.park_until(None);
+            while mailbox.take().is_some() {
+                count += 1;
+            }
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        mailbox.park_until(Some(Instant::now() + Duration::from_millis(1)));
+        assert!(mailbox.is_empty());
     }
 
     #[test]

@@ -335,14 +335,21 @@ impl Worker {
             let shard = self.id;
             self.uncommitted.push_back(CommitWork::Append { shard, submission, wants_written });
         }
+        self.send_commits();
+    }
+
+    /// Gives the committer what it has room for.
+    fn send_commits(&mut self) {
+        if self.uncommitted.is_empty() {
+            return;
+        }
         while let Some(work) = self.uncommitted.pop_front() {
-            if let Err(error) = self.shared.commits.try_send(work) {
-                if error.is_full() {
-                    self.uncommitted.push_front(error.into_inner());
-                }
+            if let Err(work) = self.shared.commits.try_send(work) {
+                self.uncommitted.push_front(work);
                 break;
             }
         }
+        self.shared.commits.ring();
     }
 
     fn has_progress(&self) -> bool {
