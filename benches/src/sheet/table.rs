@@ -216,7 +216,7 @@ fn run(f: &mut Formatter<'_>, name: &str, report: &RunReport) -> fmt::Result {
         costs.generator_cpu_us_per_message,
         costs.generator_cpu_cores,
         number(costs.messages_per_sync),
-        number(costs.server_written_bytes_per_message),
+        number(costs.device_written_bytes_per_message),
         number(costs.server_rss_bytes.map(|bytes| bytes as f64 / 1_048_576.0)),
         outcome.findings.lost,
         outcome.findings.duplicates,

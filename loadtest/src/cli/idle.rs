@@ -29,7 +29,7 @@ pub struct IdleFlags {
     /// Seconds to hold them (default: 20).
     #[arg(long)]
     pub hold: Option<u64>,
-    /// Seconds between two heartbeats of a session (default: 30: what a server asks for by default).
+    /// Seconds between two heartbeats of a session (default: 50: what a server asks for by default).
     #[arg(long)]
     pub heartbeat: Option<u64>,
     /// Processes that hold them, for more than one may have open files for (default: 1).

@@ -97,7 +97,7 @@ pub(super) const FIGURES: [Figure; 15] = [
         run(report)?.outcome.costs.server_rss_bytes.map(|bytes| bytes as f64)
     }),
     lower("written per message", Unit::Bytes, 5.0, |report| {
-        run(report)?.outcome.costs.server_written_bytes_per_message
+        run(report)?.outcome.costs.device_written_bytes_per_message
     }),
     lower("disk growth per message", Unit::Bytes, 25.0, |report| {
         run(report)?.outcome.costs.disk_bytes_per_message

@@ -183,8 +183,9 @@ fn costs_between(from: &Sample, to: &Sample, acked: u64, measured_s: f64) -> Cos
         server_cpu_cores: server_cpu_us.map(|us| us as f64 / 1e6 / measured_s),
         server_rss_bytes: to.server.map(|sample| sample.rss_bytes),
         server_anon_bytes: to.server.map(|sample| sample.anon_bytes),
-        server_written_bytes_per_message: server
-            .and_then(|(from, to)| from.written_bytes.zip(to.written_bytes))
+        device_written_bytes_per_message: from
+            .device_written_bytes
+            .zip(to.device_written_bytes)
             .map(|(from, to)| per_message(to.saturating_sub(from))),
         disk_bytes_per_message: from
             .disk_bytes

@@ -14,7 +14,7 @@ use crate::clock::RunClock;
 use crate::engine::worker::{Moments, Progress};
 use crate::histogram::nanoseconds;
 use crate::plan::Pace;
-use crate::probe::{Metrics, ProcessSample, disk_bytes};
+use crate::probe::{Metrics, ProcessSample, device_written_bytes, disk_bytes};
 use crate::scenario::Watch;
 use crate::series::Tick;
 
@@ -45,6 +45,7 @@ pub(crate) struct Sample {
     pub(crate) server: Option<ProcessSample>,
     pub(crate) syncs: Option<f64>,
     pub(crate) disk_bytes: Option<u64>,
+    pub(crate) device_written_bytes: Option<u64>,
 }
 
 /// The thread that watches while the workers work.
@@ -216,6 +217,7 @@ impl<'a> Observer<'a> {
         Ok(Sample {
             syncs: metrics.and_then(|metrics| metrics.value(SYNCS_METRIC)),
             disk_bytes,
+            device_written_bytes: self.watch.data.as_deref().and_then(device_written_bytes),
             server: self.watch.server_pid.map(ProcessSample::of).transpose()?,
             generator: ProcessSample::of_self()?,
             acked: self.progress.acked.load(Ordering::Relaxed),

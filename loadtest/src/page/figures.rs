@@ -219,7 +219,7 @@ const MEMORY_AND_DISK: [Figure; 6] = [
     }),
     ("syncs of the log", Unit::Count, |run| run.outcome.costs.syncs.map(|syncs| syncs as f64)),
     ("messages per sync", Unit::Ratio, |run| run.outcome.costs.messages_per_sync),
-    ("written per message", Unit::Bytes, |run| run.outcome.costs.server_written_bytes_per_message),
+    ("written per message", Unit::Bytes, |run| run.outcome.costs.device_written_bytes_per_message),
     ("disk growth per message", Unit::Bytes, |run| run.outcome.costs.disk_bytes_per_message),
 ];
 

@@ -39,8 +39,8 @@ pub struct Costs {
     pub server_rss_bytes: Option<u64>,
     /// Of it what the process itself uses, in bytes.
     pub server_anon_bytes: Option<u64>,
-    /// Bytes the server caused to be written, per acknowledged message.
-    pub server_written_bytes_per_message: Option<f64>,
+    /// Bytes that the disk under the data directory took, from anybody, per acknowledged message.
+    pub device_written_bytes_per_message: Option<f64>,
     /// Growth of the data directory per acknowledged message, preallocation included, in bytes.
     pub disk_bytes_per_message: Option<f64>,
     /// Syncs of the server's log.

@@ -98,8 +98,8 @@ fn costs(f: &mut Formatter<'_>, costs: &Costs) -> fmt::Result {
     if let (Some(syncs), Some(per_sync)) = (costs.syncs, costs.messages_per_sync) {
         row(f, "syncs", &format!("{syncs}, {per_sync:.1} messages each"))?;
     }
-    if let Some(bytes) = costs.server_written_bytes_per_message {
-        row(f, "written", &format!("{bytes:.0} B per message"))?;
+    if let Some(bytes) = costs.device_written_bytes_per_message {
+        row(f, "written", &format!("{bytes:.0} B per message, by all that use the disk"))?;
     }
     if let Some(bytes) = costs.disk_bytes_per_message {
         row(f, "on disk", &format!("{bytes:.0} B per message, preallocation included"))?;

@@ -104,7 +104,7 @@ fn without_ticks_the_threshold_decides() {
     slower.outcome.acked_per_s *= 0.93;
     slower.outcome.costs.server_cpu_us_per_message = Some(10.2);
     slower.outcome.costs.messages_per_sync = Some(120.0);
-    slower.outcome.costs.server_written_bytes_per_message = None;
+    slower.outcome.costs.device_written_bytes_per_message = None;
     let a = [source("a", bare(CLOSED))];
     let comparison = Comparison::of(&a, &[source("b", slower)], false);
     assert_eq!(judgement(&comparison, "acked per second"), Judgement::Worse);

@@ -103,7 +103,7 @@ impl Shape {
                 server_cpu_cores: Some(cpu_us * rate / 1e6),
                 server_rss_bytes: Some(182 << 20),
                 server_anon_bytes: Some(131 << 20),
-                server_written_bytes_per_message: Some(411.0),
+                device_written_bytes_per_message: Some(411.0),
                 disk_bytes_per_message: Some(436.0),
                 syncs: Some(acked / 96),
                 messages_per_sync: Some(96.0),

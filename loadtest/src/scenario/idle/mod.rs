@@ -71,7 +71,7 @@ impl Default for IdlePlan {
             connections: 1_000,
             steps: 5,
             hold_s: 20,
-            heartbeat_s: 30,
+            heartbeat_s: 50,
             processes: 1,
             warm: true,
             settle_ms: 1_500,
