@@ -57,7 +57,7 @@ impl Default for CoreConfig {
         Self {
             server: concat!("hongyan/", env!("CARGO_PKG_VERSION")).to_owned(),
             frame_bytes_max: hongyan_protocol::limits::FRAME_BYTES_MAX as u32,
-            heartbeat_ms: 30_000,
+            heartbeat_ms: 50_000,
             access_token_ms: 15 * 60 * 1000,
             refresh_token_ms: 30 * 24 * 60 * 60 * 1000,
             registration_open: true,

@@ -38,6 +38,8 @@ pub enum Effect {
         conn: ConnId,
         /// Length and frame, shared by all receivers.
         frame: Bytes,
+        /// It may wait a moment for company on its way: see [`is_patient`].
+        patient: bool,
     },
     /// Queue these last bytes, then close.
     Close {
@@ -113,6 +115,19 @@ pub enum Effect {
         outcome: AdminOutcome,
     },
 }
+
+/// Whether a push may be held back for a moment, so that it shares a write (and
+/// on a phone a wake-up of the radio) with what comes next: how far others
+/// got, which nobody acts on at once. `frame` is delimited.
+pub(crate) fn is_patient(frame: &Bytes) -> bool {
+    let mut rest = &frame[..];
+    prost::encoding::decode_varint(&mut rest).is_ok()
+        && prost::encoding::decode_varint(&mut rest) == Ok(OPCODE_TAG)
+        && prost::encoding::decode_varint(&mut rest) == Ok(u64::from(Opcode::CursorMoved.number()))
+}
+
+/// Field 1 of `Frame`, a varint: its number of three bits, its type of none.
+const OPCODE_TAG: u64 = 1 << 3;
 
 /// All write-sets of one partition in one wake (or a part of them, when they
 /// are large): one record of the log.
@@ -192,4 +207,22 @@ pub fn delimited(opcode: Opcode, request: u64, message: &impl Message) -> Bytes 
 /// What the host sends a connection after it had to drop pushes.
 pub fn sync_needed() -> Bytes {
     Frame::new(Opcode::SyncNeeded, 0, &hongyan_protocol::pb::SyncNeeded {}).to_delimited()
+}
+
+#[cfg(test)]
+mod tests {
+    use hongyan_protocol::pb;
+
+    use super::*;
+
+    #[test]
+    fn only_moved_cursors_wait_for_company() {
+        let moved = pb::CursorMoved { user: 1 << 40, read_seq: 7, ..Default::default() };
+        assert!(is_patient(&delimited(Opcode::CursorMoved, 0, &moved)));
+        assert!(!is_patient(&delimited(Opcode::SyncNeeded, 0, &pb::Empty {})));
+        assert!(!is_patient(&sync_needed()));
+        for bytes in [&b""[..], b"\xff", b"\x02", b"\x02\x08", b"\x02\x08\xff"] {
+            assert!(!is_patient(&Bytes::from_static(bytes)));
+        }
+    }
 }

@@ -103,11 +103,12 @@ impl Shard {
             moved.then_some((delivered_seq, read_seq, read_moved, tells_all(found)))
         });
         // That the user has read something is a promise; that it has arrived
-        // is told again by the device when it comes back. Still, the reply
-        // must not overtake the sync of an earlier move that it repeats.
-        let gate = match moved {
-            Some((_, _, true, _)) => Gate::Durable,
-            _ => self.read_gate(),
+        // is told again by the device when it comes back, so others may hear
+        // of it before it is written. Still, the reply must not overtake the
+        // sync of an earlier move that it repeats.
+        let (gate, push_gate) = match moved {
+            Some((_, _, true, _)) => (Gate::Durable, Gate::Durable),
+            _ => (self.read_gate(), Gate::Now),
         };
         if let Some((delivered_seq, read_seq, read_moved, tells_all)) = moved {
             if read_moved {
@@ -128,10 +129,10 @@ impl Shard {
             };
             let push = delimited(Opcode::CursorMoved, 0, &push);
             if tells_all {
-                self.push_to_members(gate, id, origin, &push, fx);
+                self.push_to_members(push_gate, id, origin, &push, fx);
             }
             if !tells_all || matches!(id, ConversationId::Direct(..)) {
-                self.push_to_user(gate, origin.user, &push, Some(origin), fx);
+                self.push_to_user(push_gate, origin.user, &push, Some(origin), fx);
             }
         }
         if origin.request != 0 {

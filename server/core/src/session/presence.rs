@@ -168,7 +168,7 @@ impl Shard {
             .collect();
         if !presences.is_empty() {
             let frame = delimited(Opcode::PresenceChanged, 0, &pb::Presences { presences });
-            fx.push(Gate::Now, Effect::Push { conn, frame });
+            fx.push(Gate::Now, Effect::Push { conn, frame, patient: false });
         }
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hongyan_protocol::{ConversationId, UserId};
 
 use super::Shard;
-use crate::effect::{Effect, Effects, Gate};
+use crate::effect::{Effect, Effects, Gate, is_patient};
 use crate::envelope::{Envelope, Origin, Receivers};
 use crate::routing::ShardId;
 
@@ -190,6 +190,7 @@ impl Shard {
         let Some(conns) = self.online.get(&user).cloned() else {
             return;
         };
+        let patient = is_patient(frame);
         for conn in conns {
             let skipped = except.is_some_and(|origin| {
                 origin.shard == self.id && origin.conn == conn && origin.user == user
@@ -197,7 +198,7 @@ impl Shard {
             if !skipped {
                 self.stats.pushes += 1;
                 self.overtake_pages(conn, frame, fx);
-                fx.push(gate, Effect::Push { conn, frame: frame.clone() });
+                fx.push(gate, Effect::Push { conn, frame: frame.clone(), patient });
             }
         }
     }

@@ -385,7 +385,8 @@ impl Shard {
     }
 
     fn push_sync_needed(&mut self, gate: Gate, conn: ConnId, fx: &mut Effects) {
-        fx.push(gate, Effect::Push { conn, frame: crate::effect::sync_needed() });
+        let frame = crate::effect::sync_needed();
+        fx.push(gate, Effect::Push { conn, frame, patient: false });
     }
 
     /// Forgets pages of a connection that is gone.

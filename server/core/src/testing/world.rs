@@ -296,7 +296,7 @@ impl World {
     fn carry_out(&mut self, at: u16, effect: Effect) {
         let back = |world: &mut Self, input| world.shards[usize::from(at)].inbox.push_back(input);
         match effect {
-            Effect::Reply { conn, frame } | Effect::Push { conn, frame } => {
+            Effect::Reply { conn, frame } | Effect::Push { conn, frame, .. } => {
                 if !self.closed.contains(&(at, conn)) {
                     self.received.entry((at, conn)).or_default().extend_from_slice(&frame);
                 }

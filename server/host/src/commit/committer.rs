@@ -140,6 +140,14 @@ impl Committer {
                 }
             }
             CommitWork::Stop => self.stop = true,
+            CommitWork::TellWritten { shard } => {
+                let state = &mut self.shards[usize::from(shard.0)];
+                if state.written < state.taken {
+                    state.wants_written = true;
+                } else {
+                    self.shared.mailboxes[usize::from(shard.0)].ring();
+                }
+            }
             CommitWork::Truncate { before } => {
                 if !self.failed {
                     self.survives("truncate", |log| log.truncate_before(before));

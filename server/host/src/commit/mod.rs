@@ -66,6 +66,12 @@ pub(crate) enum CommitWork {
     },
     /// End the thread.
     Stop,
+    /// Something waits, since a moment ago, for what this shard submitted
+    /// before to be written.
+    TellWritten {
+        /// Whose.
+        shard: ShardId,
+    },
     /// Drop records before this one.
     Truncate {
         /// Exclusive.

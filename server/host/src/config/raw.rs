@@ -109,7 +109,7 @@ rooms! {
     /// Sessions and devices.
     RawSession {
         /// A silent client sends a heartbeat that often.
-        heartbeat_ms: u32 = 30_000,
+        heartbeat_ms: u32 = 50_000,
         /// "all", "one-per-class" or "one".
         device_policy: String = "all".to_owned(),
         /// On a stop, clients are told to come back within so long.

@@ -34,7 +34,7 @@ impl Worker {
     pub(super) fn execute(&mut self, effect: Effect) {
         match effect {
             Effect::Reply { conn, frame } => self.reply(conn, frame),
-            Effect::Push { conn, frame } => self.push(conn, frame),
+            Effect::Push { conn, frame, patient } => self.push(conn, frame, patient),
             Effect::Close { conn, goodbye } => self.leave_with(conn, goodbye, Close::ByRules),
             Effect::SessionOpened { conn, frame_bytes_max, .. } => {
                 self.open_session(conn, frame_bytes_max);

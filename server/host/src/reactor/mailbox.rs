@@ -184,9 +184,9 @@ impl<T> Mailbox<T> {
         if self.is_empty() {
             match deadline {
                 None => std::thread::park(),
-                Some(deadline) => std::thread::park_timeout(
-                    deadline.saturating_duration_since(Instant::now()),
-                ),
+                Some(deadline) => {
+                    std::thread::park_timeout(deadline.saturating_duration_since(Instant::now()))
+                }
             }
         }
         self.wake_up();

@@ -12,8 +12,10 @@
 //! submission to the committer > queue what waits behind it > release > posts
 //! to other workers > flush each dirty connection once
 //! ```
-//! There is never a timer that waits for more to come: a batch is what
-//! arrived while the one before was under way.
+//! There is never a timer that makes somebody wait for more to come: a batch
+//! is what arrived while the one before was under way. What nobody waits for
+//! may be held back for a moment: records (see `submitting`), and pushes that
+//! say so, which then share a write with whatever goes to their connection.
 //!
 //! # The edge-trigger discipline
 //! mio registers edges: readiness is told once, when it begins. Everybody
@@ -60,6 +62,7 @@ mod outqueue;
 pub(crate) mod post;
 mod reading;
 mod sockets;
+mod submitting;
 mod timer;
 mod transport;
 pub(crate) mod worker;

@@ -77,6 +77,7 @@ impl Worker {
     pub(super) fn forget_log(&mut self) {
         self.in_flight.clear();
         self.in_flight_bytes = 0;
+        self.held.clear();
         self.uncommitted.clear();
         self.note_log();
     }

@@ -15,6 +15,11 @@ use super::worker::{WAKER, Worker};
 use super::{FRAMES_PER_WAKE, READ_BYTES_PER_WAKE, SCRATCH_BYTES, admission};
 use crate::observe::metrics::Close;
 
+/// How long a push that may wait for company waits for it.
+const PATIENCE_MS: u64 = 50;
+/// So many may; what comes then goes at once.
+const PATIENT_LEN: usize = 4_096;
+
 /// How taking frames off a buffer ended.
 enum Taken {
     /// No whole frame is left.
@@ -66,6 +71,27 @@ impl Worker {
     }
 
     /// Puts a connection into the dirty list, once.
+    /// Sees to it that what is queued goes out soon, if nothing takes it along
+    /// before.
+    fn wait_for_company(&mut self, id: ConnId) {
+        if self.find(id).is_some_and(|connection| connection.in_dirty) {
+            return;
+        }
+        if self.patient.is_empty() {
+            self.patient_since_ms = self.now.mono_ms;
+        }
+        if self.patient.len() < PATIENT_LEN {
+            self.patient.push(id);
+        } else {
+            self.mark_dirty(id);
+        }
+    }
+
+    /// When connections are flushed whose pushes waited for company.
+    pub(super) fn patience_ends_ms(&self) -> Option<u64> {
+        (!self.patient.is_empty()).then_some(self.patient_since_ms + PATIENCE_MS)
+    }
+
     pub(super) fn mark_dirty(&mut self, id: ConnId) {
         if let Some(connection) = self.find(id)
             && !connection.in_dirty
@@ -283,6 +309,7 @@ impl Worker {
         if !self.queue(id, frame, soft) {
             return;
         }
+        self.mark_dirty(id);
         let Some(connection) = self.find(id) else {
             return;
         };
@@ -294,7 +321,7 @@ impl Worker {
     }
 
     /// Queues a frame that is dropped when the connection is behind.
-    pub(super) fn push(&mut self, id: ConnId, frame: Bytes) {
+    pub(super) fn push(&mut self, id: ConnId, frame: Bytes, patient: bool) {
         let soft = self.shared.limits.out_soft_bytes;
         let Some(connection) = self.find(id) else {
             return;
@@ -307,7 +334,14 @@ impl Worker {
             self.metrics().pushes_dropped.add(1);
             return;
         }
-        self.queue(id, frame, soft);
+        if !self.queue(id, frame, soft) {
+            return;
+        }
+        if patient {
+            self.wait_for_company(id);
+        } else {
+            self.mark_dirty(id);
+        }
     }
 
     /// Queues a frame; above `soft` bytes it is flushed at once, so that a
@@ -323,7 +357,6 @@ impl Worker {
         connection.out.push(frame);
         let full = connection.out.bytes() > soft && !connection.write_blocked;
         self.metrics().frames_out.add(1);
-        self.mark_dirty(id);
         if full {
             self.flush(id);
         }
@@ -331,6 +364,13 @@ impl Worker {
     }
 
     pub(super) fn flush_dirty(&mut self) {
+        if self.patience_ends_ms().is_some_and(|ends_ms| ends_ms <= self.now.mono_ms) {
+            for id in std::mem::take(&mut self.patient) {
+                if self.find(id).is_some_and(|connection| !connection.out.is_empty()) {
+                    self.mark_dirty(id);
+                }
+            }
+        }
         let mut dirty = std::mem::take(&mut self.dirty);
         for id in dirty.drain(..) {
             if let Some(connection) = self.find(id) {

@@ -1,8 +1,8 @@
 //! The worker: one thread, its poll, its shard and its connections.
 //!
 //! Owns the order of a wake (see the parent module) and nothing else; what
-//! each step does is in the files beside: sockets, executor, handoff,
-//! deadlines.
+//! each step does is in the files beside: sockets, executor, submitting,
+//! handoff, deadlines.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -54,6 +54,10 @@ pub(crate) struct Worker {
     pub(super) next_number: u64,
     pub(super) ready: VecDeque<ConnId>,
     pub(super) dirty: Vec<ConnId>,
+    /// Have pushes that wait for company; some more than once.
+    pub(super) patient: Vec<ConnId>,
+    /// Since when there are such.
+    pub(super) patient_since_ms: u64,
     pub(super) wheel: Wheel,
     pub(super) scratch: Box<[u8]>,
 
@@ -76,20 +80,24 @@ pub(crate) struct Worker {
     pub(super) unread_since_ms: Option<u64>,
     /// When that ended, if it took a while.
     pub(super) read_again_ms: Option<u64>,
+    /// Nothing waits for these yet; in order, before `uncommitted` is fed.
+    pub(super) held: Vec<CommitWork>,
+    /// Since when there are such.
+    pub(super) held_since_ms: u64,
     /// Did not fit into the committer's queue; in order.
     pub(super) uncommitted: VecDeque<CommitWork>,
     /// The last record submitted of each partition.
-    heads: BTreeMap<PartitionId, u64>,
+    pub(super) heads: BTreeMap<PartitionId, u64>,
 
     pub(super) outgoing: Vec<Outgoing>,
     /// Did not fit into the loaders' queue; in order.
     pub(super) unloaded: VecDeque<LoadJob>,
     /// For the shard, from this thread itself.
     pub(super) inputs: VecDeque<Input>,
-    settle_asks: Vec<SettleAsk>,
+    pub(super) settle_asks: Vec<SettleAsk>,
     pub(super) drain: Option<Drain>,
     pub(super) poisoned: bool,
-    stopping: bool,
+    pub(super) stopping: bool,
     pub(super) jitter: Jitter,
     published_ms: u64,
     due: Vec<Entry>,
@@ -129,6 +137,8 @@ impl Worker {
             next_number: 1,
             ready: VecDeque::new(),
             dirty: Vec::new(),
+            patient: Vec::new(),
+            patient_since_ms: 0,
             wheel: Wheel::new(now.mono_ms),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             staged: Vec::new(),
@@ -142,6 +152,8 @@ impl Worker {
             log_behind: false,
             unread_since_ms: None,
             read_again_ms: None,
+            held: Vec::new(),
+            held_since_ms: 0,
             uncommitted: VecDeque::new(),
             heads: BTreeMap::new(),
             outgoing,
@@ -231,6 +243,8 @@ impl Worker {
         if congested || waiting {
             sooner(now_ms + RETRY_MS);
         }
+        self.held_until_ms().into_iter().for_each(&mut sooner);
+        self.patience_ends_ms().into_iter().for_each(&mut sooner);
         if self.drain.is_some() {
             sooner(now_ms + 20);
         }
@@ -302,87 +316,6 @@ impl Worker {
             }
             self.shard.work(self.now, &mut self.fx);
             self.run_effects();
-        }
-    }
-
-    /// Ends the wake for the rules: one submission, and behind it what waits.
-    fn end_wake(&mut self) {
-        if self.poisoned {
-            self.staged.clear();
-            return;
-        }
-        let submission = self.shard.end_wake();
-        if let Some(submission) = &submission {
-            self.submitted = submission.number;
-            for record in &submission.records {
-                self.heads.insert(record.partition, record.idx);
-            }
-        }
-        let mut wants_written = false;
-        for (gate, effect) in self.staged.drain(..) {
-            if gate == Gate::Durable {
-                self.until_durable.push_back((self.submitted, effect));
-            } else {
-                wants_written = true;
-                self.until_written.push_back((self.submitted, effect));
-            }
-        }
-        if let Some(submission) = submission {
-            let bytes = submission.records.iter().map(|record| record.payload.len() + 64).sum();
-            self.in_flight.push_back((submission.number, bytes));
-            self.in_flight_bytes += bytes;
-            self.note_log();
-            let shard = self.id;
-            self.uncommitted.push_back(CommitWork::Append { shard, submission, wants_written });
-        }
-        self.send_commits();
-    }
-
-    /// Gives the committer what it has room for.
-    fn send_commits(&mut self) {
-        if self.uncommitted.is_empty() {
-            return;
-        }
-        while let Some(work) = self.uncommitted.pop_front() {
-            if let Err(work) = self.shared.commits.try_send(work) {
-                self.uncommitted.push_front(work);
-                break;
-            }
-        }
-        self.shared.commits.ring();
-    }
-
-    fn has_progress(&self) -> bool {
-        let progress = &self.shared.progress[usize::from(self.id.0)];
-        progress.written() > self.written || progress.durable() > self.durable
-    }
-
-    /// Looks how far the log is and releases what waited for that.
-    fn take_progress(&mut self) {
-        if self.poisoned {
-            return;
-        }
-        let progress = &self.shared.progress[usize::from(self.id.0)];
-        let (written, durable) = (progress.written(), progress.durable());
-        if durable > self.durable {
-            self.durable = durable;
-            self.shard.durable(durable);
-        }
-        self.written = self.written.max(written).max(durable);
-        while self.in_flight.front().is_some_and(|(number, _)| *number <= self.written) {
-            let (_, bytes) = self.in_flight.pop_front().unwrap_or_default();
-            self.in_flight_bytes -= bytes;
-        }
-        self.note_log();
-        while self.until_written.front().is_some_and(|(number, _)| *number <= self.written) {
-            if let Some((_, effect)) = self.until_written.pop_front() {
-                self.execute(effect);
-            }
-        }
-        while self.until_durable.front().is_some_and(|(number, _)| *number <= self.durable) {
-            if let Some((_, effect)) = self.until_durable.pop_front() {
-                self.execute(effect);
-            }
         }
     }
 

@@ -25,7 +25,7 @@ impl World {
                     self.send_to_device(link, frame, false);
                 }
             }
-            Effect::Push { conn, frame } => {
+            Effect::Push { conn, frame, .. } => {
                 if let Some(link) = self.link_of(shard, conn) {
                     let frame_read = read_frame(&frame)?;
                     let (invariants, mut scene) = self.scene();
