@@ -34,9 +34,10 @@ use crate::offload::{self, PASSWORD_THREADS};
 use crate::prepare::{Prepared, prepare};
 use crate::reactor::MAILBOX_LEN;
 use crate::reactor::acceptor::{Acceptor, AcceptorStop, Bound};
-use crate::reactor::addresses::{self, Addresses};
+use crate::reactor::addresses::{self, Addresses, Speaks};
 use crate::reactor::mailbox::{Mailbox, mailbox};
 use crate::reactor::post::Post;
+use crate::reactor::transport::websocket::Upgrades;
 use crate::reactor::worker::{WAKER, Worker};
 use crate::shared::{AdminDesk, Clock, Condition, Health, Shared, exit_code};
 use crate::tls::{Certificate, TlsError};
@@ -157,9 +158,7 @@ impl Starting {
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         let layout = Layout::new(config.listen.shards);
         let Prepared { certificate, tls, tokens } = prepare(&config)?;
-        let tls_listen = config.listen.tls.as_ref().map(|tls| tls.address);
-        let addresses =
-            Addresses::take(config.listen.tcp, tls_listen).map_err(io_error("listen"))?;
+        let addresses = Addresses::take(&config.listen).map_err(io_error("listen"))?;
         let admin =
             config.admin.listen.map(addresses::bind).transpose().map_err(io_error(ADMIN_LISTEN))?;
         let key = config.token_key.clone();
@@ -170,7 +169,7 @@ impl Starting {
     fn start(self) -> Result<NodeHandle, StartError> {
         let Self { config, layout, certificate, tls, addresses, admin, booted } = self;
         let (acceptor, acceptor_stop, bound) =
-            Acceptor::listen(addresses.tcp, addresses.tls).map_err(io_error("listen"))?;
+            Acceptor::listen(addresses).map_err(io_error("listen"))?;
         let admin_listener =
             admin.map(addresses::listen_for_admin).transpose().map_err(io_error(ADMIN_LISTEN))?;
         let (shared, queues) = connect(&config, layout, tls)?;
@@ -246,6 +245,7 @@ fn connect(
         layout,
         limits: config.limits.clone(),
         tls,
+        upgrades: config.listen.websocket.as_ref().and_then(Upgrades::of),
         mailboxes,
         progress: (0..layout.shards()).map(|_| Progress::default()).collect(),
         commits,
@@ -427,12 +427,22 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 impl NodeHandle {
     /// Where plain TCP is served.
     pub fn tcp_addr(&self) -> Option<SocketAddr> {
-        self.bound.tcp
+        self.bound[Speaks::Tcp as usize]
     }
 
     /// Where TLS is served.
     pub fn tls_addr(&self) -> Option<SocketAddr> {
-        self.bound.tls
+        self.bound[Speaks::Tls as usize]
+    }
+
+    /// Where plain WebSocket is served.
+    pub fn ws_addr(&self) -> Option<SocketAddr> {
+        self.bound[Speaks::Ws as usize]
+    }
+
+    /// Where WebSocket over TLS is served.
+    pub fn wss_addr(&self) -> Option<SocketAddr> {
+        self.bound[Speaks::Wss as usize]
     }
 
     /// Where the admin interface is served.

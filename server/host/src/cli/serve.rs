@@ -38,7 +38,7 @@ pub(super) fn serve(settings: &Settings) -> Result<u8, Failure> {
     }
 }
 
-/// Five lines: where to connect and what to try next.
+/// Six lines: where to connect and what to try next.
 fn greet(config: &Config, node: &NodeHandle) {
     let mut places = Vec::new();
     if let Some(tcp) = node.tcp_addr() {
@@ -49,6 +49,13 @@ fn greet(config: &Config, node: &NodeHandle) {
     }
     if places.is_empty() {
         places.push("nobody: listen.tcp and listen.tls are empty".to_owned());
+    }
+    let path = config.listen.websocket.as_ref().map_or("", |websocket| websocket.path.as_str());
+    let mut sockets = Vec::new();
+    sockets.extend(node.ws_addr().map(|ws| format!("ws://{ws}{path}")));
+    sockets.extend(node.wss_addr().map(|wss| format!("wss://{wss}{path}")));
+    if sockets.is_empty() {
+        sockets.push("nobody: websocket.listen and websocket.tls are empty".to_owned());
     }
     let server = node.tcp_addr().or(node.tls_addr());
     let server = server.map_or_else(|| "ADDRESS".to_owned(), |address| address.to_string());
@@ -65,12 +72,14 @@ fn greet(config: &Config, node: &NodeHandle) {
     let text = format!(
         "Hongyan {} serves {}; data in {}\n\
          \x20 chat      cargo run --release -p hongyan-chat -- --server {server}\n\
+         \x20 websocket {}\n\
          \x20 accounts  make them in the chat, or with: {program}{data} user add NAME\n\
          \x20 watch     {watch}\n\
          \x20 stop      Ctrl-C: clients are told, everything is written\n",
         env!("CARGO_PKG_VERSION"),
         places.join(" and "),
         config.store.dir.display(),
+        sockets.join(" and "),
     );
     let mut out = std::io::stdout();
     // Nobody may be listening; that is no reason not to serve.
@@ -79,8 +88,8 @@ fn greet(config: &Config, node: &NodeHandle) {
 
 fn reload(settings: &Settings, node: &NodeHandle, log: Option<&LogGuard>) {
     match node.reload_certificate() {
-        Ok(()) if node.tls_addr().is_none() => {
-            tracing::info!("there is no certificate to read again: listen.tls is empty");
+        Ok(()) if node.tls_addr().or(node.wss_addr()).is_none() => {
+            tracing::info!("there is no certificate to read again: nothing speaks TLS");
         }
         Ok(()) => tracing::info!("the certificate was read again"),
         Err(error) => tracing::error!(%error, "the certificate stays as it is"),

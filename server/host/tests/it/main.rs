@@ -16,4 +16,6 @@ mod sdk;
 mod slow;
 mod support;
 mod tls;
+#[cfg(feature = "websocket")]
+mod websocket;
 mod wire;

@@ -85,6 +85,8 @@ impl TestNode {
         raw.listen.tls_certificate = certificate.certificate.display().to_string();
         raw.listen.tls_key = certificate.key.display().to_string();
         raw.listen.shards = 2;
+        raw.websocket.listen = "127.0.0.1:0".into();
+        raw.websocket.tls = "127.0.0.1:0".into();
         raw.admin.listen = "127.0.0.1:0".into();
         raw.store.dir = dir.path().join("data").display().to_string();
         raw.store.free_mib_min = 16;
@@ -179,6 +181,7 @@ impl ChildNode {
         command
             .env("HONGYAN_LISTEN__TCP", "127.0.0.1:0")
             .env("HONGYAN_LISTEN__SHARDS", "2")
+            .env("HONGYAN_WEBSOCKET__LISTEN", "127.0.0.1:0")
             .env("HONGYAN_ADMIN__LISTEN", "127.0.0.1:0")
             .env("HONGYAN_STORE__DIR", data)
             .env("HONGYAN_STORE__FREE_MIB_MIN", "16")
