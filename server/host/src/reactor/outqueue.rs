@@ -49,6 +49,7 @@ impl OutQueue {
     }
 
     /// Takes the first chunk, as it was pushed unless a part of it was sent.
+    #[cfg_attr(not(feature = "websocket"), allow(dead_code))]
     pub(crate) fn pop(&mut self) -> Option<Bytes> {
         let head = self.chunks.pop_front()?;
         self.bytes -= head.len();

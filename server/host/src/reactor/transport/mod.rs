@@ -44,6 +44,7 @@ pub(crate) enum ReadEnd {
     /// The peer closed its side.
     Closed,
     /// The peer said that it ends; the answer is queued inside.
+    #[cfg_attr(not(feature = "websocket"), allow(dead_code))]
     Ended,
     /// The peer broke the rules of a layer; the answer is queued inside.
     Refused,

@@ -5,12 +5,16 @@
 //! are elsewhere; here is what differs, and that the rest holds here too.
 
 mod chat;
+mod http;
+mod limits;
+mod rfc;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use bytes::BytesMut;
-use hongyan_protocol::{FrameDecoder, limits};
+use hongyan_protocol::FrameDecoder;
+use hongyan_protocol::limits::FRAME_BYTES_MAX;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Message, WebSocket};
@@ -105,7 +109,7 @@ impl<S: Read + Write> Write for Bridge<S> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let decoder = FrameDecoder::new(limits::FRAME_BYTES_MAX);
+        let decoder = FrameDecoder::new(2 * FRAME_BYTES_MAX);
         while let Some(needed) = decoder.needed(&self.written).unwrap() {
             let mut frame = self.written.split_to(needed).freeze();
             let prefix = 1 + frame.iter().take_while(|byte| **byte & 0x80 != 0).count();

@@ -7,6 +7,7 @@
 
 use bytes::{Bytes, BytesMut};
 use hongyan_protocol::version;
+use tungstenite::error::{Error, ProtocolError};
 use tungstenite::handshake::machine::TryParse;
 use tungstenite::handshake::server::{Request, Response, create_response, write_response};
 
@@ -53,6 +54,10 @@ impl WebSocket {
                 "431 Request Header Fields Too Large",
                 "a request to open a WebSocket has at most 8192 bytes",
             )),
+            Err(Error::Protocol(ProtocolError::WrongHttpMethod)) => Err(Refusal {
+                headers: "Allow: GET\r\n",
+                ..Refusal::new("405 Method Not Allowed", "a WebSocket is opened with GET")
+            }),
             Err(_) => Err(Refusal::new(
                 "400 Bad Request",
                 "this is not HTTP/1.1. WebSocket is spoken here; plain TCP has another port",
@@ -85,11 +90,6 @@ struct Agreed {
 }
 
 fn judge(upgrades: &Upgrades, request: &Request) -> Result<Agreed, Refusal> {
-    if request.method() != "GET" {
-        let mut refusal = Refusal::new("405 Method Not Allowed", "a WebSocket is opened with GET");
-        refusal.headers = "Allow: GET\r\n";
-        return Err(refusal);
-    }
     if request.uri().path() != upgrades.path {
         return Err(Refusal::new("404 Not Found", "no WebSocket is served at this path"));
     }
@@ -97,14 +97,13 @@ fn judge(upgrades: &Upgrades, request: &Request) -> Result<Agreed, Refusal> {
     if !header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket")) {
         let why = "this is a WebSocket; open it with a client that speaks WebSocket, \
                    sub-protocol hongyan.v1 or hongyan.v1+json";
-        let mut refusal = Refusal::new("426 Upgrade Required", why);
-        refusal.headers = "Upgrade: websocket\r\n";
-        return Err(refusal);
+        let headers = "Upgrade: websocket\r\n";
+        return Err(Refusal { headers, ..Refusal::new("426 Upgrade Required", why) });
     }
     if header("sec-websocket-version") != Some("13") {
-        let mut refusal = Refusal::new("426 Upgrade Required", "version 13 of WebSocket is spoken");
-        refusal.headers = "Sec-WebSocket-Version: 13\r\n";
-        return Err(refusal);
+        let (status, why) = ("426 Upgrade Required", "version 13 of WebSocket is spoken");
+        let headers = "Sec-WebSocket-Version: 13\r\n";
+        return Err(Refusal { headers, ..Refusal::new(status, why) });
     }
     if request.headers().get_all("host").iter().count() != 1 {
         return Err(Refusal::new("400 Bad Request", "a request names one Host"));
