@@ -34,6 +34,12 @@ pub(crate) fn prepare(config: &Config) -> Result<Prepared, StartError> {
         tracing::warn!(key = %tls.key.display(), "the key of the certificate can be read by others");
     }
     let tls = certificate.clone().map(server_config).transpose()?;
+    #[cfg(feature = "web")]
+    if let Some(web) = &config.web
+        && let Some(detail) = crate::web::fault(&web.dir)
+    {
+        return Err(StartError::Web { detail });
+    }
     let tokens = SignedTokens::find(&config.token_key, &config.store.dir)?;
     if let Some(external) = &config.external
         && let JwksSource::File(file) = &external.keys

@@ -131,6 +131,7 @@ pub(super) fn without_listeners(mut config: Config) -> Config {
     config.listen.websocket = None;
     config.listen.shards = 1;
     config.admin.listen = None;
+    config.web = None;
     config.external = None;
     config
 }

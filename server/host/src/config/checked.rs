@@ -9,7 +9,7 @@ use hongyan_core::config::DevicePolicy;
 use hongyan_protocol::limits::{FRAME_BYTES_MAX, FRAME_BYTES_MAX_UNAUTHENTICATED, PAGE_BYTES_MAX};
 use tracing::level_filters::LevelFilter;
 
-use super::{ConfigError, ListenConfig, RawConfig, Secret};
+use super::{ConfigError, ListenConfig, RawConfig, Secret, WebConfig};
 
 /// What the server runs with.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub token_key: TokenKeyConfig,
     /// Tokens of another issuer.
     pub external: Option<ExternalConfig>,
+    /// The web app; `None`: off.
+    pub web: Option<WebConfig>,
     /// The operator's interface.
     pub admin: AdminConfig,
     /// Settings of the rules.
@@ -149,6 +151,7 @@ impl Config {
             limits,
             token_key: check_token_key(raw)?,
             external,
+            web: super::listen::check_web(raw)?,
             admin: check_admin(raw)?,
             core,
             drain_spread_ms: raw.session.drain_spread_ms,

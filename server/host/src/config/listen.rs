@@ -43,6 +43,15 @@ pub struct WebSocketConfig {
     pub allowed_origins: Vec<Origin>,
 }
 
+/// The web app.
+#[derive(Debug, Clone)]
+pub struct WebConfig {
+    /// Folder with its files.
+    pub dir: PathBuf,
+    /// Where.
+    pub address: SocketAddr,
+}
+
 impl ListenConfig {
     /// A listener that speaks TLS; all of them have the same files.
     pub fn any_tls(&self) -> Option<&TlsListen> {
@@ -129,6 +138,21 @@ fn check_websocket(raw: &RawConfig) -> Result<Option<WebSocketConfig>, ConfigErr
     Ok(Some(WebSocketConfig { plain, tls, path: path.clone(), allowed_origins }))
 }
 
+/// Checks `[web]`.
+pub(super) fn check_web(raw: &RawConfig) -> Result<Option<WebConfig>, ConfigError> {
+    let address = plain(raw, "web.listen", "it behind a proxy that encrypts", &raw.web.listen)?;
+    if raw.web.dir.is_empty() {
+        return Ok(None);
+    }
+    if !cfg!(feature = "web") {
+        return refuse("web.dir", "this server was built without the web app: leave it empty");
+    }
+    match address {
+        None => refuse("web.listen", "is needed beside web.dir"),
+        Some(address) => Ok(Some(WebConfig { dir: raw.web.dir.clone().into(), address })),
+    }
+}
+
 /// Longest path of the WebSocket.
 const PATH_BYTES_MAX: usize = 256;
 
@@ -192,6 +216,21 @@ mod tests {
         let config = Config::check(&raw).unwrap();
         let tls = config.listen.any_tls().unwrap();
         assert_eq!((tls.address.port(), tls.key.as_path()), (5201, "k.pem".as_ref()));
+    }
+
+    #[test]
+    #[cfg(feature = "web")]
+    fn the_web_app_is_off_without_a_folder() {
+        assert!(Config::check(&RawConfig::default()).unwrap().web.is_none());
+        let mut raw = RawConfig::default();
+        raw.web.dir = "site".into();
+        assert_eq!(Config::check(&raw).unwrap().web.unwrap().address.port(), 5280);
+        let with = |listen: &str| {
+            let listen = listen.to_owned();
+            refused(move |raw| (raw.web.dir, raw.web.listen) = ("site".into(), listen))
+        };
+        assert_eq!(with(""), "web.listen");
+        assert_eq!(with("0.0.0.0:80"), "web.listen");
     }
 
     #[test]

@@ -27,13 +27,13 @@ pub use checked::{
     AdminConfig, Config, ExternalConfig, JwksSource, LimitsConfig, LogFormat, StoreConfig,
     TokenKeyConfig,
 };
-pub use listen::{ListenConfig, TlsListen, WebSocketConfig};
+pub use listen::{ListenConfig, TlsListen, WebConfig, WebSocketConfig};
 pub use origin::Origin;
 #[cfg_attr(not(feature = "websocket"), allow(unused_imports))]
 pub(crate) use origin::is_allowed;
 pub use raw::{
     RawAdmin, RawAuth, RawConfig, RawCore, RawExternal, RawLimits, RawListen, RawLog, RawSession,
-    RawStore, RawWebSocket,
+    RawStore, RawWeb, RawWebSocket,
 };
 pub use secret::Secret;
 

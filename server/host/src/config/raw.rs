@@ -42,6 +42,8 @@ rooms! {
         session: RawSession = RawSession::default(),
         /// Accounts and tokens.
         auth: RawAuth = RawAuth::default(),
+        /// The web app.
+        web: RawWeb = RawWeb::default(),
         /// The operator's interface.
         admin: RawAdmin = RawAdmin::default(),
         /// What is logged.
@@ -163,6 +165,13 @@ rooms! {
         jwks_file: String = String::new(),
         /// An https address with the issuer's keys.
         jwks_url: String = String::new(),
+    }
+    /// The web app.
+    RawWeb {
+        /// Folder with its files; empty: off.
+        dir: String = String::new(),
+        /// Plain HTTP.
+        listen: String = "127.0.0.1:5280".to_owned(),
     }
     /// The operator's interface.
     RawAdmin {

@@ -42,8 +42,8 @@ pub(crate) type Each<T> = [T; Speaks::ALL.len()];
 /// Sockets that have their addresses and let nobody in yet.
 pub(crate) struct Addresses(pub(crate) Each<Option<Socket>>);
 
-/// Connections of the admin interface that wait in the kernel.
-const ADMIN_BACKLOG: i32 = 128;
+/// Connections over HTTP that wait in the kernel.
+const HTTP_BACKLOG: i32 = 128;
 
 impl Addresses {
     /// Takes all of them.
@@ -76,12 +76,12 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Lets the operator's tools in.
+/// Lets operator's tools and browsers in.
 ///
 /// # Errors
 /// When the address is in use after all; the text names it.
-pub(crate) fn listen_for_admin(socket: Socket) -> io::Result<TcpListener> {
-    socket.listen(ADMIN_BACKLOG).map_err(|error| named(&socket, error))?;
+pub(crate) fn listen_for_http(socket: Socket) -> io::Result<TcpListener> {
+    socket.listen(HTTP_BACKLOG).map_err(|error| named(&socket, error))?;
     Ok(socket.into())
 }
 
