@@ -185,7 +185,7 @@ impl<T> Mailbox<T> {
             match deadline {
                 None => std::thread::park(),
                 Some(deadline) => {
-                    std::thread::park_timeout(deadline.saturating_duration_since(Instant::now()))
+                    std::thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
                 }
             }
         }

@@ -64,7 +64,7 @@ mod reading;
 mod sockets;
 mod submitting;
 mod timer;
-mod transport;
+pub(crate) mod transport;
 pub(crate) mod worker;
 
 /// Posts that a mailbox holds.
