@@ -61,6 +61,7 @@ pub mod mailbox;
 mod outqueue;
 pub(crate) mod post;
 mod reading;
+mod sending;
 mod sockets;
 mod submitting;
 mod timer;
