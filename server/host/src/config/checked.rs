@@ -431,7 +431,7 @@ mod tests {
     fn the_defaults_pass() {
         let config = Config::check(&RawConfig::default()).unwrap();
         assert!(config.listen.tcp.unwrap().ip().is_loopback());
-        assert_eq!(config.limits.idle_timeout_ms, 75_000);
+        assert_eq!(config.limits.idle_timeout_ms, 125_000);
     }
 
     #[test]
