@@ -26,6 +26,8 @@ export type StoreChange =
 
 /** Keeps rows. One method is called at a time. */
 export interface LocalStore {
+  /** How many messages the platform has room for; left out: 50,000. */
+  readonly messagesMax?: number;
   /** All rows, those of `message` in ascending order of key. */
   load(): Promise<StoreRow[]>;
   /**
