@@ -5,7 +5,15 @@
 // The bodies of messages stay encoded (`bytes` and `Body` are the same on the
 // wire), so that what a newer client put into one survives byte for byte.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -55,7 +63,10 @@ try {
     // `globalThis` does not exist in some mini-programs. frame.proto has a
     // message named Error, so the error that is thrown has a name of its own.
     const adapted = code
-      .replace('BinaryWriter } from "@bufbuild/protobuf/wire"', 'BinaryWriter, WireError } from "../wire/wire.js"')
+      .replace(
+        'BinaryWriter } from "@bufbuild/protobuf/wire"',
+        'BinaryWriter, WireError } from "../wire/wire.js"',
+      )
       .replaceAll('new globalThis.Error(', 'new WireError(')
       .replaceAll('globalThis.Object.', 'Object.');
     if (/globalThis|@bufbuild|BigInt|eval\(/.test(adapted)) {

@@ -75,7 +75,9 @@ class Handle implements SendHandle {
     const conv = this.core.convs.get(this.conversation);
     const me = this.core.me;
     const state = conv && me !== undefined ? sendStateOf(conv, me, ack.seq) : undefined;
-    return state === undefined || state.kind === 'saved' ? { kind: 'saved', level: ack.level } : state;
+    return state === undefined || state.kind === 'saved'
+      ? { kind: 'saved', level: ack.level }
+      : state;
   }
 }
 

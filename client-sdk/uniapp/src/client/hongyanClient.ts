@@ -325,7 +325,8 @@ export class HongyanClient implements Client {
     options: { readonly historyVisible?: boolean } = {},
   ): Promise<GroupInfo> {
     const id = randomBytes(CLIENT_ID_BYTES);
-    const create = () => this.requests.createGroup(id, name, members, options.historyVisible ?? false);
+    const create = () =>
+      this.requests.createGroup(id, name, members, options.historyVisible ?? false);
     for (let attempt = 1; attempt < CREATE_ATTEMPTS; attempt++) {
       try {
         return await create();

@@ -37,8 +37,8 @@ import {
   writeRole,
 } from '../model/wire.js';
 import { Opcode } from '../opcode.js';
-import { WireError } from '../wire/wire.js';
 import type { BinaryWriter } from '../wire/wire.js';
+import { WireError } from '../wire/wire.js';
 import type { GroupMembers, GroupUpdate, HistoryPage as Page } from './api.js';
 
 /** Sends a request and resolves to the reply's payload. */

@@ -162,12 +162,7 @@ export class ClientCore {
     handleConnected(this.at(nowMs), generation);
   }
 
-  handleConnectFailed(
-    nowMs: number,
-    generation: number,
-    error: ClientError,
-    random: number,
-  ): void {
+  handleConnectFailed(nowMs: number, generation: number, error: ClientError, random: number): void {
     handleConnectFailed(this.at(nowMs), generation, error, random);
   }
 
@@ -184,7 +179,11 @@ export class ClientCore {
     const core = this.at(nowMs);
     handleLinkTimeout(core);
     const late = new ClientError('timedOut', 'no answer came; the result is not known');
-    for (let purpose = core.requests.expire(nowMs); purpose; purpose = core.requests.expire(nowMs)) {
+    for (
+      let purpose = core.requests.expire(nowMs);
+      purpose;
+      purpose = core.requests.expire(nowMs)
+    ) {
       onRefused(core, purpose, late);
     }
     handleSyncTimeout(core);

@@ -5,9 +5,9 @@ import type { Goodbye } from '../gen/frame.js';
 import type { TransportEnd } from '../transport/transport.js';
 import { finishLogout, isAboutIdentity, reasonOf, signOut } from './account.js';
 import { Link } from './link.js';
+import { endWatch } from './presence.js';
 import { connect } from './session.js';
 import type { CoreState } from './state.js';
-import { endWatch } from './presence.js';
 
 /** The connection could not be opened. */
 export function handleConnectFailed(
@@ -26,11 +26,7 @@ export function handleConnectFailed(
  * The connection ended, or was dropped because the core asked for it. A close
  * code of 4000 and above says what a Goodbye would have said.
  */
-export function handleClosed(
-  core: CoreState,
-  random: number,
-  end: TransportEnd | undefined,
-): void {
+export function handleClosed(core: CoreState, random: number, end: TransportEnd | undefined): void {
   const { link } = core;
   if (link.phase === 'idle') {
     return;
@@ -74,7 +70,8 @@ function follow(
     return connect(core);
   }
   if (core.tokens !== undefined && !core.stopped) {
-    const hint = goodbye !== undefined && goodbye.reconnectAfterMs > 0 ? goodbye.reconnectAfterMs : undefined;
+    const hint =
+      goodbye !== undefined && goodbye.reconnectAfterMs > 0 ? goodbye.reconnectAfterMs : undefined;
     const delay = core.backoff.nextDelayMs(random, hint ?? link.retryHintMs);
     core.reconnectAtMs = core.nowMs + delay;
     core.setStatus({ kind: 'waitingToReconnect', retryAt: core.reconnectAtMs });

@@ -51,7 +51,11 @@ export function onCursorMoved(core: CoreState, moved: CursorMoved): void {
 /** Moves cursors on the wire: one message per conversation and burst. */
 export function flushCursors(core: CoreState): void {
   core.deliveredDue.forEach((seq, id) => {
-    const message = { conversation: writeConversationId(id), deliveredSeq: String(seq), readSeq: '0' };
+    const message = {
+      conversation: writeConversationId(id),
+      deliveredSeq: String(seq),
+      readSeq: '0',
+    };
     core.writeFrame(Opcode.MoveCursor, '0', MoveCursor.encode(message));
     core.cursorsUnconfirmed.set(id, seq);
   });

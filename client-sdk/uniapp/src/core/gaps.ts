@@ -129,12 +129,7 @@ export function noteGap(core: CoreState, id: ConversationId): void {
  * follows; it is empty when there are none.
  * @throws ClientError `windowFull`, `invalid`, and as a request.
  */
-export function loadOlder(
-  core: CoreState,
-  token: number,
-  id: ConversationId,
-  limit: number,
-): void {
+export function loadOlder(core: CoreState, token: number, id: ConversationId, limit: number): void {
   const conv = core.convs.get(id);
   if (conv === undefined) {
     throw new ClientError('invalid', 'no such conversation');

@@ -226,5 +226,8 @@ function startTimeline(
  * what is not unread.
  */
 function seenSeq(wire: Conversation): number {
-  return Math.max(readNumber(wire.deliveredSeq), readNumber(wire.lastSeq) - readNumber(wire.unread));
+  return Math.max(
+    readNumber(wire.deliveredSeq),
+    readNumber(wire.lastSeq) - readNumber(wire.unread),
+  );
 }

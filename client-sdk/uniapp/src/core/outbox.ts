@@ -341,7 +341,10 @@ function pendingOf(entry: OutboxEntry): PendingMessage {
     state:
       failedCode === undefined
         ? { kind: 'sending' }
-        : { kind: 'failed', error: new ClientError('refused', 'the server refused it', failedCode) },
+        : {
+            kind: 'failed',
+            error: new ClientError('refused', 'the server refused it', failedCode),
+          },
   };
 }
 

@@ -147,7 +147,15 @@ export function onSendAck(core: CoreState, id: ClientMsgId, ack: SendAck): void 
   const conv = core.conv(conversation);
   conv.heardSeq = Math.max(conv.heardSeq, seq);
   const said = readBody(entry.body);
-  const message = { conversation, seq, messageId, sender: core.me, timeMs, clientMsgId: id, ...said };
+  const message = {
+    conversation,
+    seq,
+    messageId,
+    sender: core.me,
+    timeMs,
+    clientMsgId: id,
+    ...said,
+  };
   takeMessage(core, message, false);
   followEvents(core, conversation);
 }

@@ -1,7 +1,8 @@
 /** What this device alone keeps of a conversation. */
+
+import { TEXT_BYTES_MAX } from '../limits.js';
 import type { ConversationSettings } from '../model/conversation.js';
 import type { ConversationId } from '../model/ids.js';
-import { TEXT_BYTES_MAX } from '../limits.js';
 import { utf8Cut } from '../wire/utf8.js';
 import { NO_SETTINGS, settingsRow } from './rows.js';
 import type { CoreState } from './state.js';

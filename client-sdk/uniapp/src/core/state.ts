@@ -3,7 +3,7 @@
  * with it. The parts are modules of functions on it; `ClientCore` is the way in
  * from outside.
  */
-import type { BinaryWriter } from '../wire/wire.js';
+
 import { ClientError } from '../error.js';
 import { Frame } from '../gen/frame.js';
 import type { Account, DeviceState, Profile } from '../model/conversation.js';
@@ -11,13 +11,13 @@ import type { ClientMsgId, ConversationId, UserId } from '../model/ids.js';
 import { directConversation } from '../model/ids.js';
 import type { Status } from '../model/status.js';
 import type { StoreChange, StoreRow } from '../store/store.js';
+import type { BinaryWriter } from '../wire/wire.js';
 import { Backoff } from './backoff.js';
 import type { CoreConfig } from './config.js';
 import type { Credentials } from './credentials.js';
 import type { CoreEvent } from './event.js';
 import { Link } from './link.js';
 import { Outbox } from './outbox.js';
-import { Watching } from './watching.js';
 import type { ConversationRecord } from './record.js';
 import { newRecord } from './record.js';
 import type { Purpose } from './requests.js';
@@ -26,6 +26,7 @@ import type { StoredSettings, Tokens } from './rows.js';
 import { deviceRow } from './rows.js';
 import type { SyncRun, Unknown } from './sync.js';
 import { Timeline } from './timeline.js';
+import { Watching } from './watching.js';
 
 /** A conversation and its timeline. */
 export interface Conv {
@@ -242,7 +243,10 @@ export function newConv(record: ConversationRecord, timeline: Timeline): Conv {
 }
 
 function sameStatus(a: Status, b: Status): boolean {
-  return JSON.stringify({ ...a, error: undefined }) === JSON.stringify({ ...b, error: undefined }) && a.error === b.error;
+  return (
+    JSON.stringify({ ...a, error: undefined }) === JSON.stringify({ ...b, error: undefined }) &&
+    a.error === b.error
+  );
 }
 
 const SECTIONS = ['conversation', 'message', 'meta', 'outbox', 'profile', 'settings'] as const;

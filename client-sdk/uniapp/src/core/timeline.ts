@@ -181,7 +181,11 @@ export class Timeline {
   private advance(): void {
     const joining: Message[] = [];
     let next = this.hi + 1;
-    for (let message = this.ahead.get(next); message !== undefined; message = this.ahead.get(next)) {
+    for (
+      let message = this.ahead.get(next);
+      message !== undefined;
+      message = this.ahead.get(next)
+    ) {
       joining.push(message);
       this.ahead.delete(next);
       next++;

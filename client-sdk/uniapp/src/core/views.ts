@@ -2,7 +2,13 @@
 import type { ConversationState } from '../model/conversation.js';
 import type { ConversationId } from '../model/ids.js';
 import { peerOf } from '../model/ids.js';
-import type { Message, PendingMessage, SendState, TimelineItem, TimelineView } from '../model/message.js';
+import type {
+  Message,
+  PendingMessage,
+  SendState,
+  TimelineItem,
+  TimelineView,
+} from '../model/message.js';
 import { sendStateOf } from './receipts.js';
 import { unreadOf } from './record.js';
 import { NO_SETTINGS } from './rows.js';
@@ -44,7 +50,12 @@ export function conversationState(
     activityMs: record.activityMs,
     pending,
     failed,
-    settings: { pinned, muted, draft, hidden: hiddenSeq > 0 && record.lastSeq <= hiddenSeq && pending === 0 },
+    settings: {
+      pinned,
+      muted,
+      draft,
+      hidden: hiddenSeq > 0 && record.lastSeq <= hiddenSeq && pending === 0,
+    },
   };
 }
 
@@ -132,7 +143,10 @@ function sameItem(a: TimelineItem, b: TimelineItem): boolean {
 }
 
 function sameState(a: SendState | undefined, b: SendState | undefined): boolean {
-  if (a?.kind !== b?.kind || (a !== undefined && b !== undefined && 'by' in a && 'by' in b && a.by !== b.by)) {
+  if (
+    a?.kind !== b?.kind ||
+    (a !== undefined && b !== undefined && 'by' in a && 'by' in b && a.by !== b.by)
+  ) {
     return false;
   }
   return a?.kind !== 'failed' || a === b;

@@ -2,17 +2,26 @@
  * Between what is on the wire and what an app sees. Reading never throws: what
  * cannot be understood is `undefined` or `unknown`.
  */
-import * as conversationPb from '../gen/conversation.js';
-import * as groupPb from '../gen/group.js';
+
+import type * as authPb from '../gen/auth.js';
 import type { DeviceState as DeviceStatePb } from '../gen/auth.js';
-import * as authPb from '../gen/auth.js';
+import * as conversationPb from '../gen/conversation.js';
+import type * as groupPb from '../gen/group.js';
 import type { Profile as ProfilePb } from '../gen/sync.js';
 import { CLIENT_ID_BYTES } from '../limits.js';
 import { hexDecode, hexEncode } from '../wire/hex.js';
 import type { DeviceClass, DeviceState, GroupInfo, GroupMember, Profile } from './conversation.js';
 import type { ClientMsgId, ConversationId, UserId } from './ids.js';
 import { directConversation, isId } from './ids.js';
-import type { AckLevel, Body, GroupEvent, GroupEventKind, Message, Role, SendAck } from './message.js';
+import type {
+  AckLevel,
+  Body,
+  GroupEvent,
+  GroupEventKind,
+  Message,
+  Role,
+  SendAck,
+} from './message.js';
 
 /** The conversation that the wire names; `undefined` when it is not well formed. */
 export function readConversationId(
@@ -79,7 +88,9 @@ function bodyOf(body: conversationPb.Body): Body {
     const { contentType, data, summary } = body.opaque;
     return { kind: 'opaque', contentType, data, summary };
   }
-  return body.event === undefined ? { kind: 'unknown' } : { kind: 'event', event: readEvent(body.event) };
+  return body.event === undefined
+    ? { kind: 'unknown' }
+    : { kind: 'event', event: readEvent(body.event) };
 }
 
 /** The bytes of a body, as far as this version knows it. */
@@ -219,7 +230,14 @@ export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 // In the order of their numbers on the wire.
 const ACK_LEVELS: readonly AckLevel[] = ['durable', 'written', 'accepted'];
 const ROLES: readonly Role[] = ['unknown', 'owner', 'admin', 'member'];
-const DEVICE_CLASSES: readonly DeviceClass[] = ['unspecified', 'phone', 'tablet', 'desktop', 'web', 'bot'];
+const DEVICE_CLASSES: readonly DeviceClass[] = [
+  'unspecified',
+  'phone',
+  'tablet',
+  'desktop',
+  'web',
+  'bot',
+];
 const EVENT_KINDS: readonly GroupEventKind[] = [
   'unknown',
   'created',

@@ -115,7 +115,9 @@ async function takeSlot(name: string): Promise<Lock> {
     return { slot: name, release() {} };
   }
   const remembered = session()?.getItem(`${name}/slot`);
-  const slots = Array.from({ length: SLOTS_MAX }, (_, at) => (at === 0 ? name : `${name}-${at + 1}`));
+  const slots = Array.from({ length: SLOTS_MAX }, (_, at) =>
+    at === 0 ? name : `${name}-${at + 1}`,
+  );
   if (remembered && slots.includes(remembered)) {
     slots.unshift(remembered);
   }

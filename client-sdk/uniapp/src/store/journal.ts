@@ -152,8 +152,7 @@ class JournalStore implements LocalStore {
         continue;
       }
       const number = Number(place[2]);
-      const kept =
-        place[1] === 's' ? number === snapshot : number >= from && number < this.next;
+      const kept = place[1] === 's' ? number === snapshot : number >= from && number < this.next;
       if (!kept) {
         this.storage.remove(key);
       }

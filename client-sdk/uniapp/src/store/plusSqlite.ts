@@ -41,7 +41,11 @@ export function plusSqliteStore(name = 'hongyan'): LocalStore {
         await call((options) => sqlite().openDatabase({ ...options, name, path }));
       }
       await execute([CREATE]);
-      const rows = await select(sqlite(), name, 'SELECT section, key, value FROM rows ORDER BY section, key');
+      const rows = await select(
+        sqlite(),
+        name,
+        'SELECT section, key, value FROM rows ORDER BY section, key',
+      );
       return rows.map(readRow);
     },
     async apply(changes) {

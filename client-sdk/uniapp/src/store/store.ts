@@ -20,7 +20,12 @@ export type StoreChange =
   /** Forgets a row. */
   | { readonly kind: 'remove'; readonly section: Section; readonly key: string }
   /** Forgets the rows with `from <= key < to`. */
-  | { readonly kind: 'removeRange'; readonly section: Section; readonly from: string; readonly to: string }
+  | {
+      readonly kind: 'removeRange';
+      readonly section: Section;
+      readonly from: string;
+      readonly to: string;
+    }
   /** Forgets all rows of a section. */
   | { readonly kind: 'clear'; readonly section: Section };
 

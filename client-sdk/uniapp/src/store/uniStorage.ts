@@ -2,7 +2,7 @@
  * `uni.setStorage`: WeChat mini-programs (10 MB, 1 MB for a key), App, and H5
  * where there is no IndexedDB (about 5 MB).
  */
-import { type KeyValueStorage, journalStore } from './journal.js';
+import { journalStore, type KeyValueStorage } from './journal.js';
 import type { LocalStore } from './store.js';
 
 declare const uni: {

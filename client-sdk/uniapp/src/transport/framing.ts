@@ -29,7 +29,11 @@ export class StreamDecoder {
       at = PREFACE_BYTES;
     }
     const frames: Uint8Array[] = [];
-    for (let length = readLength(buffer, at); length !== undefined; length = readLength(buffer, at)) {
+    for (
+      let length = readLength(buffer, at);
+      length !== undefined;
+      length = readLength(buffer, at)
+    ) {
       const start = at + length.prefix;
       if (start + length.bytes > buffer.length) {
         break;

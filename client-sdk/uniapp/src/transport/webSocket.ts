@@ -75,6 +75,7 @@ function failed(guard: EndGuard, reason: string): TransportConnection {
 }
 
 function platformSocket(): WebSocketConstructor | undefined {
-  return typeof WebSocket === 'undefined' ? undefined : (WebSocket as unknown as WebSocketConstructor);
+  return typeof WebSocket === 'undefined'
+    ? undefined
+    : (WebSocket as unknown as WebSocketConstructor);
 }
-

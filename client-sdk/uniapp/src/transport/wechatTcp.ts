@@ -3,8 +3,9 @@
  * `tcp://host:5100`. WeChat allows it to addresses on its list or on the local
  * network, and bars some ports; 5100 is free. It has no TLS.
  */
-import { copyBuffer, EndGuard, endOf, NO_CLOSE_CODE } from './guard.js';
+
 import { CLIENT_PREFACE, delimited, StreamDecoder } from './framing.js';
+import { copyBuffer, EndGuard, endOf, NO_CLOSE_CODE } from './guard.js';
 import type { Transport } from './transport.js';
 
 /** As much of WeChat's TCP socket as is used. */
