@@ -394,7 +394,8 @@ export function group(id: string, name: string, more: Partial<pb.Group> = {}): p
 function state(id: ConversationId, conversation: ModelConversation): pb.Conversation {
   const { messages, delivered, read, joinedSeq, group: info, gone } = conversation;
   const own = messages.filter(({ sender }) => sender === ME).length;
-  const lastOwn = own === 0 ? 0 : Number(messages.filter(({ sender }) => sender === ME)[own - 1]?.seq);
+  const lastOwn =
+    own === 0 ? 0 : Number(messages.filter(({ sender }) => sender === ME)[own - 1]?.seq);
   const floor = Math.max(lastOwn, read.get(ME) ?? 0, joinedSeq - 1);
   const known = gone ? 0 : 1;
   return {

@@ -17,7 +17,10 @@ test('a message is kept before it is shown or sent', () => {
   const before = world.batchesDurable;
   world.unstallStore();
   expect(world.batchesDurable).toBeGreaterThan(before);
-  expect(world.updates(id)).toMatchObject([{ kind: 'sending' }, { kind: 'saved', ack: { seq: 1 } }]);
+  expect(world.updates(id)).toMatchObject([
+    { kind: 'sending' },
+    { kind: 'saved', ack: { seq: 1 } },
+  ]);
   expect(world.texts()).toEqual(['hello']);
   expect(world.core.state.outbox.length).toBe(0);
 });
@@ -114,21 +117,19 @@ test('a failed message can be discarded', () => {
   expect(() => world.core.discard(world.nowMs, id)).toThrow(ClientError);
 });
 
-test.each([
-  ErrorCode.RateLimited,
-  ErrorCode.Busy,
-  ErrorCode.StoreUnavailable,
-  ErrorCode.Internal,
-])('a refusal for now (%i) waits as long as it says', (code) => {
-  const world = World.live();
-  world.server.refusals.push({ opcode: Opcode.Send, error: wireError(code, 5_000) });
-  const id = world.send(DIRECT, 'patience');
-  world.pass(4_999);
-  expect(world.server.sendsSeen.length).toBe(1);
-  expect(world.updates(id)).toEqual([{ kind: 'sending' }]);
-  world.pass(5_000);
-  expect(world.texts()).toEqual(['patience']);
-});
+test.each([ErrorCode.RateLimited, ErrorCode.Busy, ErrorCode.StoreUnavailable, ErrorCode.Internal])(
+  'a refusal for now (%i) waits as long as it says',
+  (code) => {
+    const world = World.live();
+    world.server.refusals.push({ opcode: Opcode.Send, error: wireError(code, 5_000) });
+    const id = world.send(DIRECT, 'patience');
+    world.pass(4_999);
+    expect(world.server.sendsSeen.length).toBe(1);
+    expect(world.updates(id)).toEqual([{ kind: 'sending' }]);
+    world.pass(5_000);
+    expect(world.texts()).toEqual(['patience']);
+  },
+);
 
 test('after a refusal for now the oldest goes alone', () => {
   const world = World.live();
@@ -146,7 +147,10 @@ test('after a refusal for now the oldest goes alone', () => {
   world.pass(1_200);
   expect(new Set(world.server.sendsSeen).size).toBe(1);
   world.pass(10_000);
-  expect(world.texts().slice(-11)).toEqual(['0', ...Array.from({ length: 10 }, (_, n) => `${n + 10}`)]);
+  expect(world.texts().slice(-11)).toEqual([
+    '0',
+    ...Array.from({ length: 10 }, (_, n) => `${n + 10}`),
+  ]);
 });
 
 test('after a restart the oldest goes alone', () => {
