@@ -90,8 +90,8 @@ describe('plus.sqlite', () => {
     const store = plusSqliteStore('test');
     await store.load();
     const row = { section: 'meta', key: 'a', value: '1' } as const;
-    sqlite.failNextWrite = true;
-    await expect(store.apply([{ kind: 'put', row }], true)).rejects.toThrow('disk full');
+    sqlite.failNextCommit = true;
+    await expect(store.apply([{ kind: 'put', row }], true)).rejects.toThrow('no_such_function');
     expect(await store.load()).toEqual([]);
     await store.apply([{ kind: 'put', row }], true);
     expect(await store.load()).toEqual([row]);
