@@ -48,6 +48,12 @@ class Handle implements SendHandle {
     this.changed();
   }
 
+  /** Those who wait learn nothing more; what is in the outbox stays there. */
+  close(error: ClientError): void {
+    this.end ??= error;
+    this.settle();
+  }
+
   changed(): void {
     this.state.invalidate();
     this.state.notify();
@@ -120,6 +126,19 @@ export class Handles {
       return keeping.resolve(keeping.handle);
     }
     this.handles.get(id)?.update(update);
+  }
+
+  /** The client is shut down: nobody will tell what becomes of them. */
+  close(): void {
+    const error = new ClientError('closed', 'the client is closed');
+    this.keeping.forEach(({ reject }) => {
+      reject(error);
+    });
+    this.keeping.clear();
+    this.handles.forEach((handle) => {
+      handle.close(error);
+    });
+    this.handles.clear();
   }
 
   /** Cursors of a conversation moved. */

@@ -124,9 +124,10 @@ export class HongyanClient implements Client {
     this.driver.run((core, now) => core.stop(now));
   }
 
-  shutdown(): Promise<void> {
+  async shutdown(): Promise<void> {
     this.signIn?.stop();
-    return this.driver.shutdown();
+    await this.driver.shutdown();
+    this.handles.close();
   }
 
   // What there is to see.
