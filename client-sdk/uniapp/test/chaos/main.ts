@@ -77,6 +77,7 @@ async function killServer(): Promise<void> {
   await server.kill();
   await sleep(random.below(700));
   await server.boot();
+  rust?.type('/resume');
 }
 
 async function slow(proxy: FlakyLink, ms: number): Promise<void> {
@@ -120,7 +121,9 @@ function trouble(): void {
       return hurt(person, 'app kills', () => person.kill());
     case 6:
       counts['drops of the Rust client'] = (counts['drops of the Rust client'] ?? 0) + 1;
-      return rustProxy.drop();
+      rustProxy.drop();
+      // It waits up to 30 s by itself and would miss more than one sync brings.
+      return beside(sleep(ms).then(() => rust?.type('/resume')));
     default:
       if (serverDown === undefined) {
         counts['server kills'] = (counts['server kills'] ?? 0) + 1;
