@@ -1,5 +1,5 @@
 /** Messages of one's own on their way: what `send` resolves to. */
-import { sendStateOf } from '../core/receipts.js';
+import { sendStates } from '../core/receipts.js';
 import type { CoreState } from '../core/state.js';
 import { ClientError } from '../error.js';
 import type { SendUpdate } from '../model/events.js';
@@ -80,7 +80,7 @@ class Handle implements SendHandle {
     }
     const conv = this.core.convs.get(this.conversation);
     const me = this.core.me;
-    const state = conv && me !== undefined ? sendStateOf(conv, me, ack.seq) : undefined;
+    const state = conv && me !== undefined ? sendStates(conv, me)(ack.seq) : undefined;
     return state === undefined || state.kind === 'saved'
       ? { kind: 'saved', level: ack.level }
       : state;
