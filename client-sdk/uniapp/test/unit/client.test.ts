@@ -180,6 +180,17 @@ test('one connection at a time, whatever the platform tells', async () => {
   expect(transport.opened).toBe(before + 1);
 });
 
+test('a clock that is set back stops nothing', async () => {
+  const client = await live();
+  vi.setSystemTime(Date.now() - 3_600_000);
+  transport.cut();
+  await pass(1_000);
+  expect(client.status.value.kind).toBe('live');
+  server.heartbeats = 0;
+  await pass(60_000);
+  expect(server.heartbeats).toBeGreaterThan(3);
+});
+
 test('shutdown ends what waits, and the store keeps the outbox', async () => {
   const store = memoryStore();
   const client = await live({ store });
