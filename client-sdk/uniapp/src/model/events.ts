@@ -1,0 +1,50 @@
+/** What a client tells those who react to each thing that happens. */
+import type { ClientError } from '../error.js';
+import type { Account, Presence } from './conversation.js';
+import type { ClientMsgId, ConversationId, UserId } from './ids.js';
+import type { Message, SendAck } from './message.js';
+import type { Status } from './status.js';
+
+/** How far a message of one's own got. */
+export type SendUpdate =
+  /** Kept on this device; it will be sent. */
+  | { readonly kind: 'sending' }
+  /** The server has it. */
+  | { readonly kind: 'saved'; readonly ack: SendAck }
+  /** Refused for good; it stays as failed. */
+  | { readonly kind: 'failed'; readonly error: ClientError }
+  /** It could not be kept, or was taken out: it will not be sent. */
+  | { readonly kind: 'dropped'; readonly error: ClientError };
+
+/** The events of a client by name, each with what its listener is given. */
+export interface ClientEvents {
+  /**
+   * A message that this device had not seen: pushed, or missed while it was
+   * away. Told once each; not for what a cold start brings, unless none of the
+   * user's devices had it.
+   */
+  message: Message;
+  /** A message of one's own got further. */
+  send: {
+    readonly clientMsgId: ClientMsgId;
+    readonly conversation: ConversationId;
+    readonly update: SendUpdate;
+  };
+  /** A member's cursors moved. */
+  cursorMoved: {
+    readonly conversation: ConversationId;
+    readonly user: UserId;
+    readonly deliveredSeq: number;
+    readonly readSeq: number;
+  };
+  /** People went on or off line. */
+  presence: readonly Presence[];
+  /** The connection's state changed. */
+  status: Status;
+  /** A session is open. */
+  signedIn: Account;
+  /** The connection ended or could not be opened. */
+  disconnected: ClientError;
+  /** The local store failed: what is shown goes on from memory. */
+  storageFailed: ClientError;
+}
