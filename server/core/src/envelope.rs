@@ -258,3 +258,19 @@ pub enum Envelope {
         presences: Vec<pb::Presence>,
     },
 }
+
+impl Envelope {
+    /// About how many bytes it keeps in memory that a client sent: what a host
+    /// counts to bound the work between its shards. Answers and deliveries
+    /// are not counted, so that they never wait for what they would free.
+    pub fn bytes_asked(&self) -> usize {
+        match self {
+            Self::Ask(_, Ask { kind: AskKind::Send { body, .. }, .. }) => ASK_BYTES + body.len(),
+            Self::Ask(..) => ASK_BYTES,
+            _ => 0,
+        }
+    }
+}
+
+/// An ask without its body.
+const ASK_BYTES: usize = size_of::<Ask>() + size_of::<Origin>();

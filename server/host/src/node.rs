@@ -302,6 +302,7 @@ fn connect(
         desk: AdminDesk::default(),
         metrics: Metrics::new(layout.shards()),
         log_behind: AtomicUsize::new(0),
+        posted_bytes: AtomicU64::new(0),
         settled_bytes: AtomicU64::new(0),
         unsettled_bytes_max: config.store.settle_log_bytes.saturating_mul(UNSETTLED_ROUNDS),
         connections: AtomicUsize::new(0),

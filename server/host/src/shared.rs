@@ -46,6 +46,10 @@ pub(crate) struct Shared {
     /// have under way. While there is one, no worker reads from a socket:
     /// what a connection says may be for any of them.
     pub(crate) log_behind: AtomicUsize,
+    /// Bytes that clients sent and that are on their way from one worker to
+    /// another. Above [`POSTED_BYTES_MAX`](crate::reactor::POSTED_BYTES_MAX)
+    /// no worker reads a socket: a mailbox counts posts, whatever their size.
+    pub(crate) posted_bytes: AtomicU64,
     /// Bytes of the log, since the start, that are in the views as well.
     /// `u64::MAX` once no more will be.
     pub(crate) settled_bytes: AtomicU64,

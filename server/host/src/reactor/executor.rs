@@ -5,6 +5,8 @@
 //! all before it, are as far as the gate says; within a gate in the order in
 //! which they were decided. What waits for nothing is carried out at once.
 
+use std::sync::atomic::Ordering;
+
 use hongyan_core::{ConnId, Effect, Gate, Input, OffloadOutcome};
 
 use super::connection::Stage;
@@ -102,7 +104,9 @@ impl Worker {
         for (outgoing, mailbox) in self.outgoing.iter_mut().zip(&self.shared.mailboxes) {
             if !outgoing.envelopes.is_empty() {
                 let envelopes = std::mem::take(&mut outgoing.envelopes);
-                outgoing.overflow.push_back(Post::Envelopes(envelopes));
+                let bytes = envelopes.iter().map(|envelope| envelope.bytes_asked() as u64).sum();
+                self.shared.posted_bytes.fetch_add(bytes, Ordering::Relaxed);
+                outgoing.overflow.push_back(Post::Envelopes { envelopes, bytes });
             }
             while let Some(post) = outgoing.overflow.pop_front() {
                 outgoing.ring = true;

@@ -44,6 +44,7 @@
 //! | bytes of a frame | negotiated | Goodbye |
 //! | out-queue | soft, hard (configured) | pushes dropped and sync, nothing read; Goodbye |
 //! | mailbox | `MAILBOX_LEN` | the sender's overflow; it stops reading sockets |
+//! | bytes on their way between workers | `POSTED_BYTES_MAX` | no worker reads a socket |
 //! | submissions of a worker not written yet | `IN_FLIGHT_BYTES_MAX` | no worker reads a socket |
 //! | log that is not in the views | `commit::UNSETTLED_ROUNDS` | no worker reads a socket |
 //! | loads waiting for a loader | `commit::LOADS_LEN` | kept; no socket is read |
@@ -78,6 +79,8 @@ const FRAMES_PER_WAKE: usize = 256;
 const READ_BYTES_ALL_PER_WAKE: usize = 4 * 1024 * 1024;
 /// Bytes of a worker's read scratch.
 const SCRATCH_BYTES: usize = 64 * 1024;
+/// Bytes that clients sent and that may be on their way between workers.
+pub(crate) const POSTED_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Bytes of submissions that may be with the committer.
 const IN_FLIGHT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Steps of long work in one wake.

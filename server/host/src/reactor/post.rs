@@ -21,7 +21,12 @@ pub(crate) enum Post {
         done: Sender<()>,
     },
     /// From another shard: all of one of its wakes.
-    Envelopes(Vec<Envelope>),
+    Envelopes {
+        /// In order.
+        envelopes: Vec<Envelope>,
+        /// Counted in `Shared::posted_bytes` until they are handled.
+        bytes: u64,
+    },
     /// An accepted socket.
     Incoming(Incoming),
     /// The answer of a loader, the offload pool or the settler, or a question

@@ -8,7 +8,7 @@
 use std::sync::atomic::Ordering;
 
 use super::worker::Worker;
-use super::{IN_FLIGHT_BYTES_MAX, READ_BYTES_ALL_PER_WAKE};
+use super::{IN_FLIGHT_BYTES_MAX, POSTED_BYTES_MAX, READ_BYTES_ALL_PER_WAKE};
 
 /// Sockets that were not read for so long count as not read.
 const UNREAD_MS: u64 = 500;
@@ -50,11 +50,13 @@ impl Worker {
         self.read_again_ms.map_or(0, |at_ms| (at_ms + UNREAD_GRACE_MS).saturating_sub(now_ms))
     }
 
-    /// False while the log or the views are behind, or something of this worker
-    /// does not fit into somebody's queue: then no socket is read.
+    /// False while the log, the views or the mailboxes are behind, or something
+    /// of this worker does not fit into somebody's queue: then no socket is
+    /// read.
     pub(super) fn may_read(&self) -> bool {
         let shared = &self.shared;
         let behind = shared.log_behind.load(Ordering::Relaxed) > 0
+            || shared.posted_bytes.load(Ordering::Relaxed) > POSTED_BYTES_MAX
             || shared.unsettled_bytes() > shared.unsettled_bytes_max;
         !self.is_congested() && (!behind || self.poisoned)
     }

@@ -263,7 +263,8 @@ impl Worker {
             match post {
                 Post::Adopt(moved) => self.adopt(*moved),
                 Post::Drain { spread_ms, done } => self.begin_drain(spread_ms, done),
-                Post::Envelopes(envelopes) => {
+                Post::Envelopes { envelopes, bytes } => {
+                    self.shared.posted_bytes.fetch_sub(bytes, Ordering::Relaxed);
                     for envelope in envelopes {
                         self.give(Input::Envelope(envelope));
                     }
