@@ -56,7 +56,7 @@ mod executor;
 mod handoff;
 mod jitter;
 pub mod mailbox;
-mod outqueue;
+pub(crate) mod outqueue;
 pub(crate) mod post;
 mod reading;
 mod sockets;

@@ -162,6 +162,18 @@ impl WebSocket {
         self.header_len > 0 || self.piece.is_some() || self.fragmented
     }
 
+    /// Bytes that are kept of the peer.
+    #[cfg(feature = "testing")]
+    pub(crate) fn kept_bytes(&self) -> usize {
+        usize::from(self.header_len) + self.partial.len() + self.control.len()
+    }
+
+    /// True after the upgrade, while messages come.
+    #[cfg(feature = "testing")]
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
     /// Sets how long a frame may be, from the next one on.
     pub(crate) const fn set_frame_bytes_max(&mut self, frame_bytes_max: usize) {
         self.frame_bytes_max = frame_bytes_max;
