@@ -33,7 +33,8 @@ fn a_ring_over_websocket_loses_nothing() {
             "direct --connections 8 --window 16 --messages 2000 --receipts batch --warmup 0 {flags}"
         );
         let result = is_correct(&server, &line);
-        assert_eq!(count(&result, "/correctness/lost"), 0, "{result}");
+        assert_eq!(count(&result, "/outcome/findings/lost"), 0);
+        assert_eq!(count(&result, "/outcome/delivered_in_all"), 2_000);
     }
 }
 
