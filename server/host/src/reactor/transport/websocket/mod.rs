@@ -87,6 +87,10 @@ pub(crate) struct WebSocket {
     pong: Option<Bytes>,
     /// The close that is due, when everything else was sent.
     farewell: Option<Bytes>,
+    /// Small frames that are gathered; empty but in the middle of `fill`.
+    block: BytesMut,
+    /// Room for a block while small frames are gathered; zero: they are not.
+    gathers: usize,
     /// What the lower layer sends next: whole WebSocket frames.
     wire: OutQueue,
 }
@@ -118,6 +122,8 @@ impl WebSocket {
             control: BytesMut::new(),
             pong: None,
             farewell: None,
+            block: BytesMut::new(),
+            gathers: 0,
             wire: OutQueue::default(),
         }
     }
