@@ -1,15 +1,17 @@
-//! The bytes under a connection: TCP, or TLS over it.
+//! The bytes under a connection: TCP, or TLS over it, and WebSocket over either.
 //!
 //! Owns the socket. Opening blocks, for a bounded time; after [`Stream::into_nonblocking`] every
 //! call returns at once, and `WouldBlock` means what it means on a socket.
 //!
 //! # Invariants
 //! - Bytes that `write` took are sent by later calls of `flush`; [`Stream::is_flushed`] says
-//!   whether some still wait in the TLS layer.
+//!   whether some still wait in a layer.
 //! - A read that does not block and does not fill the buffer has emptied the socket, whatever is
 //!   between: who waits for edges may wait for the next one.
 //! - Many connections to a loopback address come from many 127.x.y.z sources, so that ports do not
 //!   run out.
+
+mod websocket;
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -27,6 +29,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use self::websocket::WebSocket;
 use crate::tickets::Tickets;
 
 /// Longest wait for a connection, and for each answer while one is opened.
@@ -45,6 +48,24 @@ pub enum Transport {
     Tcp,
     /// TLS over TCP.
     Tls,
+    /// WebSocket over plain TCP.
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
+}
+
+impl Transport {
+    /// True where TLS is spoken.
+    #[must_use]
+    pub const fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    /// True where WebSocket is spoken.
+    #[must_use]
+    pub const fn is_websocket(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
 }
 
 /// Where a server is, and how to reach it.
@@ -53,9 +74,14 @@ pub struct Endpoint {
     /// Its address.
     pub addr: SocketAddr,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// The path of the WebSocket.
+    websocket: Option<&'static str>,
 }
 
-/// How the server proves who it is; for [`Transport::Tls`].
+/// Where a server serves WebSocket unless it was told otherwise.
+const WEBSOCKET_PATH: &str = "/ws";
+
+/// How the server proves who it is; where TLS is spoken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsTrust {
     /// Certificates to trust, in PEM.
@@ -68,7 +94,7 @@ impl Endpoint {
     /// Plain TCP to `addr`.
     #[must_use]
     pub const fn tcp(addr: SocketAddr) -> Self {
-        Self { addr, tls: None }
+        Self { addr, tls: None, websocket: None }
     }
 
     /// `transport` to `addr`.
@@ -76,11 +102,11 @@ impl Endpoint {
     /// # Errors
     /// TLS without certificates to trust, or with unusable ones.
     pub fn new(addr: SocketAddr, transport: Transport, trust: &TlsTrust) -> anyhow::Result<Self> {
-        let tls = match transport {
-            Transport::Tcp => None,
-            Transport::Tls => {
+        let tls = match transport.is_encrypted() {
+            false => None,
+            true => {
                 let ca = trust.ca.as_deref().context(
-                    "--transport tls needs --ca FILE: the certificate that the server shows, or \
+                    "--transport tls and wss need --ca FILE: the certificate that the server shows, or \
                      its authority's",
                 )?;
                 let name = trust.server_name.clone().unwrap_or_else(|| "localhost".to_owned());
@@ -88,13 +114,19 @@ impl Endpoint {
                 Some((client_config(ca)?, name))
             }
         };
-        Ok(Self { addr, tls })
+        let websocket = transport.is_websocket().then_some(WEBSOCKET_PATH);
+        Ok(Self { addr, tls, websocket })
     }
 
     /// Which transport this is.
     #[must_use]
     pub const fn transport(&self) -> Transport {
-        if self.tls.is_some() { Transport::Tls } else { Transport::Tcp }
+        match (self.websocket.is_some(), self.tls.is_some()) {
+            (false, false) => Transport::Tcp,
+            (false, true) => Transport::Tls,
+            (true, false) => Transport::Ws,
+            (true, true) => Transport::Wss,
+        }
     }
 
     /// Connects the `index`th connection, shakes hands, and leaves it in blocking mode with
@@ -108,19 +140,23 @@ impl Endpoint {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(OPEN_TIMEOUT))?;
         socket.set_write_timeout(Some(OPEN_TIMEOUT))?;
-        let mut stream = Stream { socket, tls: None, waits: true };
+        let mut pipe = Pipe { socket, tls: None, waits: true };
         if let Some((config, name)) = &self.tls {
             let mut tls = ClientConnection::new(Arc::clone(config), name.clone())?;
             while tls.is_handshaking() {
-                tls.complete_io(&mut stream.socket).context("shaking hands for TLS")?;
+                tls.complete_io(&mut pipe.socket).context("shaking hands for TLS")?;
             }
-            stream.tls = Some(Box::new(tls));
+            pipe.tls = Some(Box::new(tls));
         }
-        Ok(stream)
+        let mut websocket = self.begin_websocket(index);
+        if let Some(websocket) = &mut websocket {
+            websocket.shake_hands(&mut pipe).context("opening the WebSocket")?;
+        }
+        Ok(Stream { pipe, websocket })
     }
 
     /// Begins to connect the `index`th connection and gives it at once; it does not block, now or
-    /// later. What is written before it is connected is kept in the TLS layer, or answered by
+    /// later. What is written before it is connected is kept in a layer, or answered by
     /// `WouldBlock`.
     ///
     /// # Errors
@@ -134,7 +170,8 @@ impl Endpoint {
             other => other?,
         }
         let tls = self.begin_tls().map_err(io::Error::other)?;
-        Ok(Stream { socket: socket.into(), tls, waits: false })
+        let pipe = Pipe { socket: socket.into(), tls, waits: false };
+        Ok(Stream { pipe, websocket: self.begin_websocket(index) })
     }
 
     /// The same endpoint whose connections resume the sessions in `tickets`, or shake hands in
@@ -152,11 +189,13 @@ impl Endpoint {
         self
     }
 
+    fn begin_websocket(&self, index: usize) -> Option<Box<WebSocket>> {
+        let path = self.websocket?;
+        Some(Box::new(WebSocket::new(&self.addr.to_string(), path, index)))
+    }
+
     /// The TLS half of a connection that is opened without blocking; `None` over plain TCP.
-    ///
-    /// # Errors
-    /// The TLS library refuses the name.
-    pub fn begin_tls(&self) -> anyhow::Result<Option<Box<ClientConnection>>> {
+    fn begin_tls(&self) -> anyhow::Result<Option<Box<ClientConnection>>> {
         match &self.tls {
             None => Ok(None),
             Some((config, name)) => {
@@ -216,6 +255,13 @@ fn source_of(to: IpAddr, index: usize) -> Option<Ipv4Addr> {
 /// See the module.
 #[derive(Debug)]
 pub struct Stream {
+    pipe: Pipe,
+    websocket: Option<Box<WebSocket>>,
+}
+
+/// The socket, with or without TLS.
+#[derive(Debug)]
+struct Pipe {
     socket: TcpStream,
     tls: Option<Box<ClientConnection>>,
     /// A read may block, so it takes what is there and no more.
@@ -223,51 +269,73 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A stream over a socket that is connected; `tls` begins or goes on with its handshake.
-    #[must_use]
-    pub const fn over(socket: TcpStream, tls: Option<Box<ClientConnection>>) -> Self {
-        Self { socket, tls, waits: true }
-    }
-
     /// Ends the blocking part.
     ///
     /// # Errors
     /// Whatever the system says; none is expected.
-    pub fn into_nonblocking(self) -> io::Result<Self> {
-        self.socket.set_read_timeout(None)?;
-        self.socket.set_write_timeout(None)?;
-        self.socket.set_nonblocking(true)?;
-        Ok(Self { waits: false, ..self })
+    pub fn into_nonblocking(mut self) -> io::Result<Self> {
+        self.pipe.socket.set_read_timeout(None)?;
+        self.pipe.socket.set_write_timeout(None)?;
+        self.pipe.socket.set_nonblocking(true)?;
+        self.pipe.waits = false;
+        Ok(self)
     }
 
     /// The socket's descriptor, for a poll.
     #[must_use]
     pub fn raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
+        self.pipe.socket.as_raw_fd()
     }
 
     /// The socket.
     #[must_use]
     pub const fn socket(&self) -> &TcpStream {
-        &self.socket
+        &self.pipe.socket
     }
 
-    /// True when no byte waits in the TLS layer.
+    /// True when no byte waits in a layer that could be sent.
     #[must_use]
     pub fn is_flushed(&self) -> bool {
-        self.tls.as_ref().is_none_or(|tls| !tls.wants_write())
+        self.pipe.tls.as_ref().is_none_or(|tls| !tls.wants_write())
+            && self.websocket.as_ref().is_none_or(|websocket| websocket.is_flushed())
     }
 
     /// True when the TLS session was resumed from an earlier one.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
-        self.tls
+        self.pipe
+            .tls
             .as_ref()
             .is_some_and(|tls| tls.handshake_kind() == Some(rustls::HandshakeKind::Resumed))
     }
 }
 
 impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.websocket {
+            None => self.pipe.read(buffer),
+            Some(websocket) => websocket.read(&mut self.pipe, buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.websocket {
+            None => self.pipe.write(bytes),
+            Some(websocket) => websocket.write(&mut self.pipe, bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.websocket {
+            None => self.pipe.flush(),
+            Some(websocket) => websocket.flush(&mut self.pipe),
+        }
+    }
+}
+
+impl Read for Pipe {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else {
             return self.socket.read(buffer);
@@ -302,7 +370,7 @@ fn taken_or(filled: usize, error: io::Error) -> io::Result<usize> {
     if filled > 0 { Ok(filled) } else { Err(error) }
 }
 
-impl Write for Stream {
+impl Write for Pipe {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else {
             return self.socket.write(bytes);

@@ -116,14 +116,17 @@ fn find_node() -> Result<()> {
     Ok(())
 }
 
-/// Installs exactly what the lock file says, unless that is there.
+/// Installs exactly what the lock file says, unless that is there. A package
+/// without one gets what its own file asks for.
 fn install(package: &Path) -> Result<()> {
-    let lock = package.join("package-lock.json");
-    let installed = package.join("node_modules/.package-lock.json");
-    if lock.is_file() && modified(&installed) >= modified(&lock) && installed.is_file() {
-        return Ok(());
+    let lock = modified(&package.join("package-lock.json"));
+    let installed = modified(&package.join("node_modules/.package-lock.json"));
+    match (lock, installed) {
+        (Some(lock), Some(installed)) if installed >= lock => Ok(()),
+        (None, Some(_)) => Ok(()),
+        (Some(_), _) => npm(package, &["ci"]),
+        (None, None) => npm(package, &["install"]),
     }
-    npm(package, &["ci"])
 }
 
 fn npm(package: &Path, args: &[&str]) -> Result<()> {

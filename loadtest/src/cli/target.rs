@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 
 use crate::driver::hongyan::HongyanDriver;
@@ -30,7 +30,7 @@ pub struct TargetArgs {
     /// For rabbitmq: kind of the users' queues, which decides what a confirm means.
     #[arg(long, value_enum, default_value_t = QueueKind::Quorum)]
     pub queue: QueueKind,
-    /// What carries the bytes.
+    /// What carries the bytes. A server has an address of its own for each.
     #[arg(long, value_enum, default_value_t = Transport::Tcp)]
     pub transport: Transport,
     /// For TLS: the certificate to trust, in PEM.
@@ -88,8 +88,11 @@ impl TargetArgs {
     /// How to reach it.
     ///
     /// # Errors
-    /// TLS without a usable certificate to trust.
+    /// TLS without a usable certificate to trust, or WebSocket to another server.
     pub fn endpoint(&self) -> anyhow::Result<Endpoint> {
+        if self.transport.is_websocket() && self.driver != DriverName::Hongyan {
+            bail!("--transport ws and wss are for a Hongyan server");
+        }
         let trust = TlsTrust { ca: self.ca.clone(), server_name: Some(self.server_name.clone()) };
         Endpoint::new(self.addr, self.transport, &trust)
     }

@@ -19,7 +19,7 @@ fn every_conversation_comes_with_its_last_message() {
     let accounts = server.accounts(plan.accounts(), "cold-");
     // The second run finds the same conversations with a message more; the third has small pages.
     for (transport, page_bytes) in
-        [(Transport::Tcp, 0), (Transport::Tls, 0), (Transport::Tcp, 4_096)]
+        [(Transport::Tcp, 0), (Transport::Tls, 0), (Transport::Tcp, 4_096), (Transport::Wss, 0)]
     {
         let plan = ColdStartPlan { page_bytes, ..plan.clone() };
         let endpoint = server.endpoint(transport);

@@ -34,10 +34,12 @@ fn assert_whole(report: &IdleReport) {
 }
 
 #[test]
-fn sessions_are_held_over_tcp_and_tls() {
+fn sessions_are_held_over_every_layer() {
     let Some(server) = TestServer::start() else { return };
     let sessions = server.devices(&server.accounts(1, "idle-"), 12);
-    for (transport, warm) in [(Transport::Tcp, true), (Transport::Tls, false)] {
+    for (transport, warm) in
+        [(Transport::Tcp, true), (Transport::Tls, false), (Transport::Ws, true)]
+    {
         let endpoint = server.endpoint(transport);
         let driver = HongyanDriver::new(endpoint, sessions.clone(), Plan::default());
         let mut crew = OwnCrew::new(driver, Part::ALL, Duration::from_secs(1));

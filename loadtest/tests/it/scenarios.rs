@@ -21,6 +21,24 @@ fn count(result: &Value, path: &str) -> u64 {
 }
 
 #[test]
+fn a_ring_over_websocket_loses_nothing() {
+    let Some(server) = TestServer::start() else { return };
+    let [ws, wss] = server.websocket;
+    let ca = server.ca();
+    for flags in [
+        format!("--addr {ws} --transport ws"),
+        format!("--addr {wss} --transport wss --ca {}", ca.display()),
+    ] {
+        let line = format!(
+            "direct --connections 8 --window 16 --messages 2000 --receipts batch --warmup 0 {flags}"
+        );
+        let result = is_correct(&server, &line);
+        assert_eq!(count(&result, "/outcome/findings/lost"), 0);
+        assert_eq!(count(&result, "/outcome/delivered_in_all"), 2_000);
+    }
+}
+
+#[test]
 fn everybody_who_is_online_hears_everybody_in_the_group() {
     let Some(server) = TestServer::start() else { return };
     let line = "group-fanout --groups 2 --members 6 --online 4 --senders 2 --window 4 \

@@ -34,6 +34,8 @@ pub(crate) struct TestServer {
     pub(crate) tcp: SocketAddr,
     /// Where it serves TLS.
     pub(crate) tls: SocketAddr,
+    /// Where it serves WebSocket, plain and over TLS.
+    pub(crate) websocket: [SocketAddr; 2],
     /// Where its metrics are.
     pub(crate) admin: SocketAddr,
 }
@@ -71,7 +73,14 @@ impl TestServer {
             .spawn()
             .unwrap();
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Self { child, dir, tcp: nowhere, tls: nowhere, admin: nowhere };
+        let mut server = Self {
+            child,
+            dir,
+            tcp: nowhere,
+            tls: nowhere,
+            websocket: [nowhere; 2],
+            admin: nowhere,
+        };
         let text = server.wait_until_it_serves(&said);
         // "Hongyan 0.1.0 serves 127.0.0.1:40000 (TCP, not encrypted) and 127.0.0.1:40001 (TLS);
         // data in ...", later "watch http://127.0.0.1:40002/health and ...".
@@ -81,6 +90,11 @@ impl TestServer {
             .filter(|place| *place != nowhere);
         server.tcp = places.next().unwrap_or_else(|| panic!("the server said: {text}"));
         server.tls = places.next().unwrap_or_else(|| panic!("the server said: {text}"));
+        server.websocket = ["ws://", "wss://"].map(|scheme| {
+            let place = text.split(" websocket ").nth(1).and_then(|line| line.split(scheme).nth(1));
+            let place = place.and_then(|rest| rest.split('/').next()?.parse().ok());
+            place.unwrap_or_else(|| panic!("the server said: {text}"))
+        });
         let admin = text.split("http://").nth(1).and_then(|rest| rest.split('/').next());
         server.admin = admin.and_then(|place| place.parse().ok()).expect("an admin address");
         Some(server)
@@ -110,8 +124,10 @@ impl TestServer {
     pub(crate) fn endpoint(&self, transport: Transport) -> Endpoint {
         let trust = TlsTrust { ca: Some(self.ca()), server_name: None };
         let addr = match transport {
+            Transport::Tcp => self.tcp,
             Transport::Tls => self.tls,
-            _ => self.tcp,
+            Transport::Ws => self.websocket[0],
+            Transport::Wss => self.websocket[1],
         };
         Endpoint::new(addr, transport, &trust).unwrap()
     }
@@ -151,7 +167,9 @@ impl TestServer {
             ("--data", text(&self.data())),
             ("--json", text(&json)),
         ] {
-            args.extend([flag.to_owned(), value]);
+            if !args.iter().any(|arg| arg == flag) {
+                args.extend([flag.to_owned(), value]);
+            }
         }
         args.push("--quiet".into());
         let cli = <hongyan_loadtest::cli::Cli as clap::Parser>::try_parse_from(args).unwrap();
@@ -214,7 +232,7 @@ fn a_server_starts_answers_and_ends() {
     let Some(server) = TestServer::start() else { return };
     let accounts = server.accounts(2, "start-");
     assert_eq!(server.devices(&accounts, 3).len(), 6);
-    for transport in [Transport::Tcp, Transport::Tls] {
+    for transport in [Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss] {
         let endpoint = server.endpoint(transport);
         let mut wire = hongyan_loadtest::session::Wire::connect(&endpoint, 0).unwrap();
         let welcome = wire.greet(&accounts[0].device_id, accounts[0].access_token.clone()).unwrap();

@@ -33,12 +33,14 @@ fn assert_whole(report: &StormReport, plan: &StormPlan) {
 fn everybody_gets_in_again_and_again() {
     let Some(server) = TestServer::start() else { return };
     let sessions = server.devices(&server.accounts(2, "storm-"), 12);
-    for plan in [
-        small(24),
-        StormPlan { spread_ms: 20, rate: Some(2_000.0), ..small(24) },
-        StormPlan { overlap: true, at_once: 64, ..small(24) },
+    for (transport, plan) in [
+        (Transport::Tcp, small(24)),
+        (Transport::Tcp, StormPlan { spread_ms: 20, rate: Some(2_000.0), ..small(24) }),
+        (Transport::Tcp, StormPlan { overlap: true, at_once: 64, ..small(24) }),
+        (Transport::Ws, small(24)),
+        (Transport::Wss, small(24)),
     ] {
-        let endpoint = server.endpoint(Transport::Tcp);
+        let endpoint = server.endpoint(transport);
         let report = connect_storm::run(&endpoint, &sessions, &plan, &server.watch()).unwrap();
         assert_whole(&report, &plan);
         assert_eq!(report.waves[0].gone_s, None);

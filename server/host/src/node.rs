@@ -12,7 +12,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::thread::JoinHandle;
@@ -240,8 +240,8 @@ fn serve_web(
         path,
         tls: speaks.is_encrypted(),
     });
-    let dir = config.web.as_ref().map(|web| web.dir.as_path()).unwrap_or_else(|| Path::new("."));
-    web::start(listener, dir, websocket).map_err(io_error("serve the web app"))
+    let dir = config.web.as_ref().map(|web| web.dir.clone()).unwrap_or_default();
+    web::start(listener, &dir, websocket).map_err(io_error("serve the web app"))
 }
 
 /// A build without it refuses the settings before.

@@ -181,7 +181,7 @@ fn doubts(plan: &StormPlan, transport: Transport, waves: &[WaveReport]) -> Vec<S
     let (sign_ins, resumed) = measured
         .iter()
         .fold((0, 0), |(all, resumed), wave| (all + wave.sign_ins, resumed + wave.resumed));
-    let wanted = plan.resumption && plan.rounds > 0 && transport == Transport::Tls;
+    let wanted = plan.resumption && plan.rounds > 0 && transport.is_encrypted();
     if wanted && (resumed as f64) < sign_ins as f64 * RESUMED_SHARE_MIN {
         doubts.push(format!("{resumed} of {sign_ins} sessions that came back resumed TLS"));
     }

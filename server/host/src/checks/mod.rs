@@ -1,4 +1,4 @@
-//! What must hold for any token and any configuration. Called by the fuzz
+//! What must hold for any token, any configuration and any bytes of a WebSocket. Called by the fuzz
 //! targets, and by a test with the committed corpus.
 //!
 //! Feature `testing`. The checks look at the server from the inside and give
@@ -10,10 +10,14 @@ mod foreign;
 mod own;
 mod seeds;
 mod settings;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 use serde_json::Value;
 
 pub use self::seeds::{config_seeds, token_seeds};
+#[cfg(feature = "websocket")]
+pub use self::websocket::{websocket, websocket_seeds};
 
 /// What an input of [`token`] is: its first byte.
 #[derive(Debug, Clone, Copy)]

@@ -59,7 +59,7 @@ mod executor;
 mod handoff;
 mod jitter;
 pub mod mailbox;
-mod outqueue;
+pub(crate) mod outqueue;
 pub(crate) mod post;
 mod reading;
 mod sending;

@@ -33,9 +33,21 @@ use crate::http::HttpServer;
 /// What is served.
 struct Site {
     index: PathBuf,
-    /// What a page may do, as its header says.
+    /// What a page may do, as its header says; of the page at the start.
     policy: HeaderValue,
     settings: Value,
+}
+
+impl Site {
+    /// The policy of an answer. A page may have been built anew since the
+    /// start, with other scripts in it, so it is looked at again.
+    fn policy_for(&self, response: &Response) -> HeaderValue {
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        let is_page = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+        let anew = is_page.then(|| policy::of_page(&self.index).ok()).flatten();
+        anew.and_then(|policy| HeaderValue::from_str(&policy).ok())
+            .unwrap_or_else(|| self.policy.clone())
+    }
 }
 
 /// Where a page finds the WebSocket.
@@ -120,9 +132,10 @@ async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> R
     let mut response = if is_hidden(&uri) { not_found() } else { next.run(request).await };
     let lasting = response.status() == StatusCode::OK && has_hash(uri.path());
     let cache = if lasting { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let policy = site.policy_for(&response);
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-    headers.insert(header::CONTENT_SECURITY_POLICY, site.policy.clone());
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response

@@ -53,6 +53,11 @@ const CONFIGS_TAKEN: &[&str] = &[
     "dotted",
 ];
 
+/// The seeds of WebSockets through which a frame comes.
+#[cfg(feature = "websocket")]
+const WEBSOCKETS_HEARD: &[&str] =
+    &["message", "fragments", "heartbeat", "json", "json-fragments", "upgrade"];
+
 #[test]
 fn the_corpus_of_token_passes() {
     replay("token", &checks::token_seeds(), TOKENS_TAKEN, checks::token);
@@ -72,6 +77,13 @@ fn the_corpus_of_token_passes_with_bytes_changed() {
 fn the_corpus_of_config_passes_with_bytes_changed() {
     // The shipped file is long; a change in a comment of it says nothing.
     change_each(&checks::config_seeds(), 11, checks::config);
+}
+
+#[test]
+#[cfg(feature = "websocket")]
+fn the_corpus_of_websocket_passes() {
+    replay("websocket", &checks::websocket_seeds(), WEBSOCKETS_HEARD, checks::websocket);
+    change_each(&checks::websocket_seeds(), 1, checks::websocket);
 }
 
 fn folder(target: &str) -> PathBuf {

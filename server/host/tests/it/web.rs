@@ -78,6 +78,11 @@ fn files_come_with_their_types_and_go_into_caches() {
         assert!(policy.contains("script-src 'self' 'sha256-"), "{policy}");
         assert_eq!(ask(web, "HEAD", path).status, 200, "{path}");
     }
+    // An app that is built anew meanwhile has other scripts in its page.
+    let policy = || ask(web, "GET", "/").headers["content-security-policy"].clone();
+    let before = policy();
+    std::fs::write(dir.path().join("index.html"), "<script>alert(2)</script>").unwrap();
+    assert_ne!(policy(), before);
 }
 
 #[test]

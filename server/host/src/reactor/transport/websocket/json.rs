@@ -236,6 +236,31 @@ mod tests {
         assert_eq!((hello.opcode, hello.request), (16, 7));
     }
 
+    /// The form shown in docs/BRIDGE.md, and the names and keys that its console uses.
+    #[test]
+    fn the_page_about_it_tells_the_truth() {
+        let page = include_str!("../../../../../../docs/BRIDGE.md");
+        let shown = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+        let hello = to_frame(shown).unwrap();
+        assert_eq!((hello.opcode, hello.request), (16, 1));
+        let typed = |code: &str| code.lines().filter(|line| line.contains("name: '")).count();
+        assert_eq!(page.split("```js\n").skip(1).map(typed).sum::<usize>(), 4);
+        for (name, payload) in [
+            ("Hello", r#"{"client":"console","device":{"id":"my-browser"}}"#),
+            ("Register", r#"{"name":"ann","password":"correct horse battery"}"#),
+            ("FindUser", r#"{"name":"ann"}"#),
+            (
+                "Send",
+                r#"{"conversation":{"lowUser":"4398046511105","highUser":"8796093022210"},
+                    "clientMsgId":"AAAAAAAAAAAAAAAAAAAAAA==","body":{"text":"hello"}}"#,
+            ),
+        ] {
+            let text = format!(r#"{{"name":"{name}","request":1,"payload":{payload}}}"#);
+            assert!(to_frame(&text).is_ok(), "{name}");
+            assert!(page.contains(&format!("name: '{name}'")), "{name}");
+        }
+    }
+
     #[test]
     fn what_is_wrong_is_named() {
         for (text, request, code, said) in [

@@ -87,6 +87,10 @@ pub(crate) struct WebSocket {
     pong: Option<Bytes>,
     /// The close that is due, when everything else was sent.
     farewell: Option<Bytes>,
+    /// Small frames that are gathered; empty but in the middle of `fill`.
+    block: BytesMut,
+    /// Room for a block while small frames are gathered; zero: they are not.
+    gathers: usize,
     /// What the lower layer sends next: whole WebSocket frames.
     wire: OutQueue,
 }
@@ -118,6 +122,8 @@ impl WebSocket {
             control: BytesMut::new(),
             pong: None,
             farewell: None,
+            block: BytesMut::new(),
+            gathers: 0,
             wire: OutQueue::default(),
         }
     }
@@ -160,6 +166,18 @@ impl WebSocket {
     /// True while the peer is in the middle of something.
     pub(crate) const fn is_partial(&self) -> bool {
         self.header_len > 0 || self.piece.is_some() || self.fragmented
+    }
+
+    /// Bytes that are kept of the peer.
+    #[cfg(feature = "testing")]
+    pub(crate) fn kept_bytes(&self) -> usize {
+        usize::from(self.header_len) + self.partial.len() + self.control.len()
+    }
+
+    /// True after the upgrade, while messages come.
+    #[cfg(feature = "testing")]
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
     }
 
     /// Sets how long a frame may be, from the next one on.

@@ -1,8 +1,9 @@
 //! What the server sends: frames into messages, one each.
 //!
-//! A payload is not copied: header and frame go to the socket as two slices,
-//! and many of them in one write. Headers of the usual lengths come from a
-//! table.
+//! A large payload is not copied: header and frame go to the socket as two
+//! slices. Small ones that wait behind each other are gathered in a block:
+//! copying them is cheaper than a slice each. Many go out in one write.
+//! Headers of the usual lengths come from a table.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use hongyan_protocol::version::PREFACE_BYTES;
@@ -16,6 +17,10 @@ use crate::reactor::outqueue::OutQueue;
 /// Frames are moved to the wire until so many bytes are there; what does not
 /// fit stays in the queue, where the limits are.
 pub(super) const WIRE_BYTES: usize = 64 * 1024;
+/// Longest frame that is gathered with others.
+const SMALL_BYTES: usize = 1_024;
+/// Bytes of a block of gathered frames.
+const BLOCK_BYTES: usize = 16 * 1024;
 
 impl WebSocket {
     /// Moves what fits from `out` to the wire. True when more is left.
@@ -31,7 +36,7 @@ impl WebSocket {
             }
             State::Open | State::Closing => {}
         }
-        while self.wire.bytes() < WIRE_BYTES {
+        while self.wire.bytes() + self.block.len() < WIRE_BYTES {
             if let Some(payload) = self.pong.take() {
                 self.queue_message(OpCode::Control(Control::Pong), payload);
                 continue;
@@ -41,8 +46,14 @@ impl WebSocket {
                 debug_assert_eq!(chunk.len(), PREFACE_BYTES);
                 continue;
             }
+            // About what is there, with some room for headers.
+            let waiting = chunk.len() + out.bytes() + out.bytes() / 16 + 64;
+            let alone = out.is_empty() && self.block.is_empty();
+            self.gathers = if alone { 0 } else { waiting.min(BLOCK_BYTES) };
             self.queue_frame(&chunk);
         }
+        self.gathers = 0;
+        self.close_block();
         if out.is_empty()
             && let Some(farewell) = self.farewell.take()
         {
@@ -74,8 +85,26 @@ impl WebSocket {
     }
 
     fn queue_message(&mut self, opcode: OpCode, payload: Bytes) {
-        self.wire.push(header(opcode, payload.len()));
+        let header = header(opcode, payload.len());
+        if self.gathers > 0 && payload.len() <= SMALL_BYTES {
+            if self.block.len() + header.len() + payload.len() > BLOCK_BYTES {
+                self.close_block();
+            }
+            if self.block.is_empty() {
+                self.block.reserve(self.gathers);
+            }
+            self.block.put_slice(&header);
+            self.block.put_slice(&payload);
+            return;
+        }
+        self.close_block();
+        self.wire.push(header);
         self.wire.push(payload);
+    }
+
+    /// Sends what was gathered on its way.
+    fn close_block(&mut self) {
+        self.wire.push(std::mem::take(&mut self.block).freeze());
     }
 
     /// The last frame: a close with the same code comes after it.

@@ -178,6 +178,29 @@ fn the_wire_takes_no_more_than_its_share() {
 }
 
 #[test]
+fn small_messages_share_a_block_and_large_ones_are_not_copied() {
+    let mut websocket = open("hongyan.v1");
+    let mut out = OutQueue::default();
+    let (small, bytes) = ours(33, 0, &[1; 100]);
+    let (large, _) = ours(33, 0, &[2; 20_000]);
+    let large = large.to_delimited();
+    for _ in 0..50 {
+        out.push(small.to_delimited());
+    }
+    out.push(large.clone());
+    out.push(small.to_delimited());
+    assert!(!websocket.fill(&mut out));
+    let block = websocket.wire().pop().unwrap();
+    assert_eq!(block.len(), 50 * (2 + bytes.len()));
+    assert_eq!(websocket.wire().pop().unwrap().len(), 4);
+    let payload = websocket.wire().pop().unwrap();
+    assert_eq!(payload.as_ptr(), large.slice(large.len() - payload.len()..).as_ptr());
+    assert_eq!(websocket.wire().pop().unwrap().as_ref(), [0x82, bytes.len() as u8]);
+    assert_eq!(websocket.wire().pop().unwrap(), bytes);
+    assert!(websocket.wire().is_empty());
+}
+
+#[test]
 fn only_the_last_ping_is_answered() {
     let mut websocket = open("hongyan.v1");
     for _ in 0..10_000 {
