@@ -68,6 +68,11 @@ export type {
 } from './model/message.js';
 export type { AccountState, SignOutReason, Status } from './model/status.js';
 export { Opcode } from './opcode.js';
+export { bindBrowser } from './platform/browser.js';
+export { indexedDbStore } from './store/indexedDb.js';
+export type { JournalLimits, KeyValueStorage } from './store/journal.js';
+export { journalStore } from './store/journal.js';
+export { memoryStore } from './store/memory.js';
 export type { LocalStore, Section, StoreChange, StoreRow } from './store/store.js';
 export type {
   Transport,
@@ -75,4 +80,7 @@ export type {
   TransportEnd,
   TransportHandler,
 } from './transport/transport.js';
+export type { WebSocketConstructor, WebSocketLike } from './transport/webSocket.js';
+export { webSocketTransport } from './transport/webSocket.js';
+export { VERSION } from './version.js';
 export type { Unsubscribe, Watch } from './watch.js';

@@ -20,12 +20,19 @@ export type StoreChange =
   /** Forgets a row. */
   | { readonly kind: 'remove'; readonly section: Section; readonly key: string }
   /** Forgets the rows with `from <= key < to`. */
-  | { readonly kind: 'removeRange'; readonly section: Section; readonly from: string; readonly to: string }
+  | {
+      readonly kind: 'removeRange';
+      readonly section: Section;
+      readonly from: string;
+      readonly to: string;
+    }
   /** Forgets all rows of a section. */
   | { readonly kind: 'clear'; readonly section: Section };
 
 /** Keeps rows. One method is called at a time. */
 export interface LocalStore {
+  /** How many messages the platform has room for; left out: 50,000. */
+  readonly messagesMax?: number;
   /** All rows, those of `message` in ascending order of key. */
   load(): Promise<StoreRow[]>;
   /**

@@ -1,0 +1,59 @@
+/** {@link Cell}: a watched value that is computed when somebody looks. */
+import type { Unsubscribe, Watch } from '../watch.js';
+
+/** A value, computed anew after `invalidate` when it is looked at. */
+export class Cell<T> implements Watch<T> {
+  private current: T;
+  private dirty = false;
+  private readonly listeners = new Set<(value: T) => void>();
+
+  constructor(private readonly compute: () => T) {
+    this.current = compute();
+  }
+
+  get value(): T {
+    if (this.dirty) {
+      this.dirty = false;
+      this.current = this.compute();
+    }
+    return this.current;
+  }
+
+  /** What the value is made of changed. */
+  invalidate(): void {
+    this.dirty = true;
+  }
+
+  /** Tells the listeners, when the value changed since it was told last. */
+  notify(): void {
+    const { value } = this;
+    for (const listener of [...this.listeners]) {
+      callListener(listener, value);
+    }
+  }
+
+  subscribe(listener: (value: T) => void): Unsubscribe {
+    // Wrapped, so that one function can listen twice.
+    const entry = (value: T) => listener(value);
+    this.listeners.add(entry);
+    callListener(entry, this.value);
+    return () => {
+      this.listeners.delete(entry);
+    };
+  }
+
+  get watched(): boolean {
+    return this.listeners.size > 0;
+  }
+}
+
+/** A listener that throws must not keep the others, or the client, from going on. */
+export function callListener<T>(listener: (value: T) => void, value: T): void {
+  try {
+    listener(value);
+  } catch (error) {
+    setTimeout(() => {
+      throw error;
+    }, 0);
+  }
+}

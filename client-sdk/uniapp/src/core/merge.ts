@@ -1,0 +1,233 @@
+/**
+ * Taking in what the server says of conversations: pages of a sync, pushes,
+ * acks. They may come in any order and more than once, because everything they
+ * carry is merged by seq.
+ */
+import type { Conversation, Message as MessagePb } from '../gen/conversation.js';
+import type { SyncedConversation } from '../gen/sync.js';
+import type { ConversationId } from '../model/ids.js';
+import type { Message } from '../model/message.js';
+import { readConversationId, readMessage, readMessages, readNumber } from '../model/wire.js';
+import { noteDelivered } from './cursors.js';
+import { GAP_MESSAGES_MAX, noteGap } from './gaps.js';
+import { followEvents } from './groups.js';
+import { learnPeer } from './people.js';
+import { noteContact } from './presence.js';
+import { applyMessage, applyState, rewindRecord } from './record.js';
+import { messageKey, messageRow } from './rows.js';
+import { noteSettled } from './sends.js';
+import type { CoreState } from './state.js';
+import { noteUnknown } from './sync.js';
+import { Timeline } from './timeline.js';
+import { rebase, trim } from './windows.js';
+
+interface State {
+  readonly id: ConversationId;
+  readonly wire: Conversation;
+  readonly last: Message | undefined;
+}
+
+function readState(wire: Conversation | undefined): State | undefined {
+  const id = readConversationId(wire?.id);
+  if (wire === undefined || id === undefined) {
+    return undefined;
+  }
+  return { id, wire, last: wire.lastMessage && readMessage(wire.lastMessage) };
+}
+
+/** A conversation of a sync page. */
+export function applySynced(core: CoreState, synced: SyncedConversation): void {
+  const state = readState(synced.state);
+  if (state === undefined) {
+    return;
+  }
+  const { id, wire, last } = state;
+  if (wire.gone) {
+    return markGone(core, id);
+  }
+  const messages = readMessages(synced.messages);
+  const fresh = isFresh(core, id);
+  if (fresh) {
+    startTimeline(core, wire, id, messages[0] ?? last);
+  } else {
+    rewindIfShorter(core, id, readNumber(wire.lastSeq));
+    if (synced.tooOld) {
+      rebase(core, id, messages[0]?.seq ?? readNumber(wire.lastSeq) + 1);
+    }
+  }
+  for (const message of messages) {
+    takeMessage(core, message, !fresh || message.seq > seenSeq(wire));
+  }
+  if (fresh && last !== undefined) {
+    takeMessage(core, last, last.seq > seenSeq(wire));
+  }
+  takeState(core, id, wire, last?.timeMs ?? 0);
+}
+
+/** The user's list changed. */
+export function onConversationChanged(core: CoreState, wire: Conversation): void {
+  const state = readState(wire);
+  if (state === undefined) {
+    return;
+  }
+  const { id, last } = state;
+  if (wire.gone) {
+    return markGone(core, id);
+  }
+  if (isFresh(core, id)) {
+    startTimeline(core, wire, id, last);
+  }
+  if (last !== undefined) {
+    takeMessage(core, last, last.seq > seenSeq(wire));
+  }
+  takeState(core, id, wire, last?.timeMs ?? 0);
+}
+
+/** A message was pushed. */
+export function onMessage(core: CoreState, wire: MessagePb): void {
+  const message = readMessage(wire);
+  if (message === undefined) {
+    return;
+  }
+  const { conversation: id, seq } = message;
+  const conv = core.convs.get(id);
+  if (conv !== undefined) {
+    conv.heardSeq = Math.max(conv.heardSeq, seq);
+  } else if (seq === 1) {
+    // A direct conversation that begins needs no telling.
+    core.conv(id).heardSeq = 1;
+  } else {
+    return noteUnknown(core, id, seq);
+  }
+  takeMessage(core, message, true);
+  followEvents(core, id);
+}
+
+/**
+ * Takes in a message that the server stored, from wherever it came. What it
+ * tells of a group is left to `followEvents`, once what came with it is known.
+ */
+export function takeMessage(core: CoreState, message: Message, tell: boolean): void {
+  const { me } = core;
+  if (me === undefined) {
+    return;
+  }
+  const { conversation: id, clientMsgId } = message;
+  if (message.sender === me && clientMsgId !== undefined) {
+    settleByMessage(core, message, clientMsgId);
+  }
+  const conv = core.conv(id);
+  if (!conv.timeline.insert(message)) {
+    return;
+  }
+  applyMessage(conv.record, message, me);
+  noteContact(core, id);
+  core.heldMessages++;
+  core.storedMessages++;
+  core.put(messageRow(message));
+  learnPeer(core, id, me);
+  noteGap(core, id);
+  noteDelivered(core, id);
+  trim(core, id);
+  core.touch(id);
+  if (tell) {
+    core.events.push({ kind: 'message', message });
+  }
+}
+
+/** One of one's own came back: its result is known, without an ack. */
+function settleByMessage(core: CoreState, message: Message, clientMsgId: string): void {
+  const entry = core.outbox.settle(clientMsgId);
+  if (entry !== undefined) {
+    const { messageId, seq, timeMs } = message;
+    const ack = { messageId, seq, timeMs, level: entry.level, repeatedSend: true };
+    noteSettled(core, entry, { kind: 'saved', ack });
+  }
+}
+
+/** The user is not in a conversation any more. What is held of it stays. */
+export function markGone(core: CoreState, id: ConversationId): void {
+  const conv = core.convs.get(id);
+  if (conv !== undefined && !conv.record.gone) {
+    conv.record.gone = true;
+    core.gaps.delete(id);
+    core.touch(id);
+  }
+}
+
+function takeState(core: CoreState, id: ConversationId, wire: Conversation, timeMs: number): void {
+  const unknown = core.unknown.get(id);
+  core.unknown.delete(id);
+  const conv = core.conv(id);
+  applyState(conv.record, wire, timeMs);
+  if (unknown !== undefined) {
+    conv.heardSeq = Math.max(conv.heardSeq, unknown.heardSeq);
+    conv.record.lastSeq = Math.max(conv.record.lastSeq, unknown.heardSeq);
+  }
+  conv.timeline.extendTo(conv.record.lastSeq);
+  if (conv.record.firstSeq > conv.timeline.lo) {
+    rebase(core, id, conv.record.firstSeq);
+  }
+  followEvents(core, id);
+  noteGap(core, id);
+  noteDelivered(core, id);
+  core.touch(id);
+}
+
+/**
+ * A store that the server brought back shorter (it acknowledged below
+ * `durable` and lost power) wins over what is held here, unless newer messages
+ * were heard on this very connection.
+ */
+function rewindIfShorter(core: CoreState, id: ConversationId, lastSeq: number): void {
+  const conv = core.convs.get(id);
+  if (conv === undefined || lastSeq >= conv.timeline.last || conv.heardSeq > lastSeq) {
+    return;
+  }
+  const before = conv.timeline.length;
+  conv.timeline.rewind(lastSeq);
+  core.heldMessages -= before - conv.timeline.length;
+  core.storedMessages -= before - conv.timeline.length;
+  rewindRecord(conv.record, lastSeq);
+  core.change({
+    kind: 'removeRange',
+    section: 'message',
+    from: messageKey(id, lastSeq + 1),
+    to: `${id}/~`,
+  });
+  core.touch(id);
+}
+
+function isFresh(core: CoreState, id: ConversationId): boolean {
+  return (core.convs.get(id)?.timeline.last ?? 0) === 0;
+}
+
+/**
+ * Where the timeline of a conversation begins that is new to this device and
+ * of which `first` is at hand: with what none of the user's devices has, if
+ * that is not too much.
+ */
+function startTimeline(
+  core: CoreState,
+  wire: Conversation,
+  id: ConversationId,
+  first: Message | undefined,
+): void {
+  const from = first?.seq ?? readNumber(wire.lastSeq) + 1;
+  const missing = Math.min(Math.max(readNumber(wire.firstSeq), seenSeq(wire) + 1), from);
+  const conv = core.conv(id);
+  core.heldMessages -= conv.timeline.length;
+  conv.timeline = new Timeline(from - missing <= GAP_MESSAGES_MAX ? missing : from);
+  conv.storedFromSeq = conv.timeline.lo;
+}
+
+/**
+ * Up to here some device of the user had the messages: what was delivered, and
+ * what is not unread.
+ */
+function seenSeq(wire: Conversation): number {
+  return Math.max(
+    readNumber(wire.deliveredSeq),
+    readNumber(wire.lastSeq) - readNumber(wire.unread),
+  );
+}
