@@ -35,6 +35,13 @@ macro_rules! opcodes {
                 }
             }
 
+            /// Its name, as documented.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+
             /// When it may be sent.
             pub const fn stage(self) -> Stage {
                 match self {

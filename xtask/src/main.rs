@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+mod demo;
 mod deny;
 mod fuzz;
 mod runner;
@@ -59,6 +60,9 @@ enum Chore {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// A server on this machine with the web app and two accounts, until
+    /// Ctrl-C.
+    Demo(demo::DemoArgs),
     /// A proof by name, with arguments of its own, such as more rounds.
     #[command(external_subcommand)]
     Proof(Vec<String>),
@@ -107,6 +111,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
             fuzz::run(&workspace, target.as_deref(), seconds)?;
             Ok(ExitCode::SUCCESS)
         }
+        Chore::Demo(args) => demo::run(&workspace, &args),
         Chore::Proof(words) => runner::proof(&workspace, &words),
     }
 }

@@ -255,6 +255,7 @@ impl Bench<'_> {
             .arg("serve")
             .current_dir(self.work)
             .env("HONGYAN_LISTEN__TCP", addr.to_string())
+            .env("HONGYAN_WEBSOCKET__LISTEN", "")
             .env("HONGYAN_ADMIN__LISTEN", admin.to_string())
             .env("HONGYAN_STORE__DIR", data)
             .env("HONGYAN_LOG__LEVEL", "warn");

@@ -84,6 +84,7 @@ impl Ours {
             .arg("serve")
             .current_dir(dir)
             .env("HONGYAN_LISTEN__TCP", port.to_string())
+            .env("HONGYAN_WEBSOCKET__LISTEN", "")
             .env("HONGYAN_ADMIN__LISTEN", admin.to_string())
             .env("HONGYAN_STORE__DIR", &data)
             .env("HONGYAN_LOG__LEVEL", "warn")

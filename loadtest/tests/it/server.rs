@@ -58,6 +58,8 @@ impl TestServer {
             .env("HONGYAN_LISTEN__TLS_CERTIFICATE", dir.path().join("cert.pem"))
             .env("HONGYAN_LISTEN__TLS_KEY", dir.path().join("key.pem"))
             .env("HONGYAN_LISTEN__SHARDS", "2")
+            .env("HONGYAN_WEBSOCKET__LISTEN", "127.0.0.1:0")
+            .env("HONGYAN_WEBSOCKET__TLS", "127.0.0.1:0")
             .env("HONGYAN_ADMIN__LISTEN", "127.0.0.1:0")
             .env("HONGYAN_STORE__DIR", dir.path().join("data"))
             .env("HONGYAN_STORE__FREE_MIB_MIN", "16")

@@ -25,6 +25,7 @@ pub mod checks;
 pub mod cli;
 mod commit;
 pub mod config;
+mod http;
 pub mod node;
 pub mod observe;
 pub mod offload;
@@ -33,6 +34,8 @@ pub mod reactor;
 mod shared;
 pub mod tls;
 pub mod tokens;
+#[cfg(feature = "web")]
+mod web;
 
 pub use config::{Config, RawConfig};
 pub use node::{Event, Node, NodeHandle, StartError, Stopped};

@@ -12,7 +12,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::thread::JoinHandle;
@@ -29,18 +29,22 @@ use crate::commit::{
     SettleCommand, Settler, UNSETTLED_ROUNDS, run_loader,
 };
 use crate::config::Config;
+use crate::http::HttpServer;
 use crate::observe::metrics::Metrics;
 use crate::offload::{self, PASSWORD_THREADS};
 use crate::prepare::{Prepared, prepare};
 use crate::reactor::MAILBOX_LEN;
 use crate::reactor::acceptor::{Acceptor, AcceptorStop, Bound};
-use crate::reactor::addresses::{self, Addresses};
+use crate::reactor::addresses::{self, Addresses, Speaks};
 use crate::reactor::mailbox::{Mailbox, mailbox};
 use crate::reactor::post::Post;
+use crate::reactor::transport::websocket::Upgrades;
 use crate::reactor::worker::{WAKER, Worker};
 use crate::shared::{AdminDesk, Clock, Condition, Health, Shared, exit_code};
 use crate::tls::{Certificate, TlsError};
 use crate::tokens::{SignedTokens, TokenKeyError};
+#[cfg(feature = "web")]
+use crate::web::{self, WebSocketPlace};
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +67,12 @@ pub enum StartError {
         /// What is wrong with it.
         detail: String,
     },
+    /// The web app cannot be served.
+    #[error("web.dir: {detail}")]
+    Web {
+        /// Which file, and what is wrong with it.
+        detail: String,
+    },
     /// An address cannot be bound, or a thread or a poll cannot be made.
     #[error("{what}: {source}")]
     Io {
@@ -82,13 +92,15 @@ impl StartError {
             Self::Boot(BootError::Replay { .. })
             | Self::TokenKey(_)
             | Self::Tls(_)
-            | Self::IssuerKeys { .. } => 78,
+            | Self::IssuerKeys { .. }
+            | Self::Web { .. } => 78,
             Self::Io { .. } => 74,
         }
     }
 }
 
 const ADMIN_LISTEN: &str = "listen for the admin interface (admin.listen)";
+const WEB_LISTEN: &str = "listen for the web app (web.listen)";
 
 fn io_error(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
     move |source| StartError::Io { what, source }
@@ -147,6 +159,7 @@ struct Starting {
     tls: Option<Arc<rustls::ServerConfig>>,
     addresses: Addresses,
     admin: Option<socket2::Socket>,
+    web: Option<socket2::Socket>,
     booted: Booted,
 }
 
@@ -157,22 +170,24 @@ impl Starting {
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         let layout = Layout::new(config.listen.shards);
         let Prepared { certificate, tls, tokens } = prepare(&config)?;
-        let tls_listen = config.listen.tls.as_ref().map(|tls| tls.address);
-        let addresses =
-            Addresses::take(config.listen.tcp, tls_listen).map_err(io_error("listen"))?;
+        let addresses = Addresses::take(&config.listen).map_err(io_error("listen"))?;
         let admin =
             config.admin.listen.map(addresses::bind).transpose().map_err(io_error(ADMIN_LISTEN))?;
+        let web = config.web.as_ref().map(|web| addresses::bind(web.address)).transpose();
+        let web = web.map_err(io_error(WEB_LISTEN))?;
         let key = config.token_key.clone();
         let booted = boot(&config, layout, || tokens.map_or_else(|| SignedTokens::open(&key), Ok))?;
-        Ok(Self { config, layout, certificate, tls, addresses, admin, booted })
+        Ok(Self { config, layout, certificate, tls, addresses, admin, web, booted })
     }
 
     fn start(self) -> Result<NodeHandle, StartError> {
-        let Self { config, layout, certificate, tls, addresses, admin, booted } = self;
+        let Self { config, layout, certificate, tls, addresses, admin, web, booted } = self;
         let (acceptor, acceptor_stop, bound) =
-            Acceptor::listen(addresses.tcp, addresses.tls).map_err(io_error("listen"))?;
+            Acceptor::listen(addresses).map_err(io_error("listen"))?;
         let admin_listener =
-            admin.map(addresses::listen_for_admin).transpose().map_err(io_error(ADMIN_LISTEN))?;
+            admin.map(addresses::listen_for_http).transpose().map_err(io_error(ADMIN_LISTEN))?;
+        let web_listener =
+            web.map(addresses::listen_for_http).transpose().map_err(io_error(WEB_LISTEN))?;
         let (shared, queues) = connect(&config, layout, tls)?;
         let mut threads = Threads::default();
         let lock = threads.start_all(&config, &shared, booted, queues.work)?;
@@ -185,6 +200,10 @@ impl Starting {
                 Some(server)
             }
         };
+        let web = match web_listener {
+            None => None,
+            Some(listener) => Some(serve_web(&config, listener, &bound)?),
+        };
         let serving = shared.clone();
         threads.spawn("acceptor", Role::Acceptor, &shared, move || acceptor.run(&serving))?;
         Ok(NodeHandle {
@@ -193,6 +212,7 @@ impl Starting {
             acceptor: acceptor_stop,
             bound,
             admin,
+            web,
             settle: queues.settle,
             events: queues.events,
             certificate,
@@ -202,6 +222,32 @@ impl Starting {
             stopped: None,
         })
     }
+}
+
+/// Serves the web app, and tells it where the WebSocket is: the plain one
+/// when there is one, like the page itself.
+#[cfg(feature = "web")]
+fn serve_web(
+    config: &Config,
+    listener: std::net::TcpListener,
+    bound: &Bound,
+) -> Result<HttpServer, StartError> {
+    let places = [Speaks::Ws, Speaks::Wss].into_iter();
+    let place = places.filter_map(|speaks| Some((bound[speaks as usize]?, speaks))).next();
+    let path = config.listen.websocket.as_ref().map_or("", |websocket| websocket.path.as_str());
+    let websocket = place.map(|(address, speaks)| WebSocketPlace {
+        port: address.port(),
+        path,
+        tls: speaks.is_encrypted(),
+    });
+    let dir = config.web.as_ref().map(|web| web.dir.as_path()).unwrap_or_else(|| Path::new("."));
+    web::start(listener, dir, websocket).map_err(io_error("serve the web app"))
+}
+
+/// A build without it refuses the settings before.
+#[cfg(not(feature = "web"))]
+fn serve_web(_: &Config, _: std::net::TcpListener, _: &Bound) -> Result<HttpServer, StartError> {
+    Err(io_error("serve the web app")(io::ErrorKind::Unsupported.into()))
 }
 
 /// The ends of the queues that are not in [`Shared`].
@@ -246,6 +292,7 @@ fn connect(
         layout,
         limits: config.limits.clone(),
         tls,
+        upgrades: config.listen.websocket.as_ref().and_then(Upgrades::of),
         mailboxes,
         progress: (0..layout.shards()).map(|_| Progress::default()).collect(),
         commits,
@@ -398,6 +445,7 @@ pub struct NodeHandle {
     acceptor: AcceptorStop,
     bound: Bound,
     admin: Option<AdminServer>,
+    web: Option<HttpServer>,
     settle: Sender<SettleCommand>,
     events: Receiver<Event>,
     certificate: Option<Arc<Certificate>>,
@@ -427,12 +475,27 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 impl NodeHandle {
     /// Where plain TCP is served.
     pub fn tcp_addr(&self) -> Option<SocketAddr> {
-        self.bound.tcp
+        self.bound[Speaks::Tcp as usize]
     }
 
     /// Where TLS is served.
     pub fn tls_addr(&self) -> Option<SocketAddr> {
-        self.bound.tls
+        self.bound[Speaks::Tls as usize]
+    }
+
+    /// Where plain WebSocket is served.
+    pub fn ws_addr(&self) -> Option<SocketAddr> {
+        self.bound[Speaks::Ws as usize]
+    }
+
+    /// Where WebSocket over TLS is served.
+    pub fn wss_addr(&self) -> Option<SocketAddr> {
+        self.bound[Speaks::Wss as usize]
+    }
+
+    /// Where the web app is served.
+    pub fn web_addr(&self) -> Option<SocketAddr> {
+        self.web.as_ref().map(HttpServer::address)
     }
 
     /// Where the admin interface is served.
@@ -535,6 +598,7 @@ impl NodeHandle {
         self.threads.join(Role::Committer);
         self.threads.join(Role::Scrub);
         drop(self.admin.take());
+        drop(self.web.take());
         self.lock = None;
         let stopped = Stopped { drained, settled };
         self.stopped = Some(stopped);

@@ -26,13 +26,20 @@ pub(crate) struct Prepared {
 /// Reads all of them. An issuer's address is not asked: an issuer that is
 /// down must not keep a server from starting.
 pub(crate) fn prepare(config: &Config) -> Result<Prepared, StartError> {
-    let certificate = config.listen.tls.as_ref().map(Certificate::open).transpose()?;
-    if let Some(tls) = &config.listen.tls
+    let tls = config.listen.any_tls();
+    let certificate = tls.map(Certificate::open).transpose()?;
+    if let Some(tls) = tls
         && std::fs::metadata(&tls.key).is_ok_and(|key| key.permissions().mode() & 0o077 != 0)
     {
         tracing::warn!(key = %tls.key.display(), "the key of the certificate can be read by others");
     }
     let tls = certificate.clone().map(server_config).transpose()?;
+    #[cfg(feature = "web")]
+    if let Some(web) = &config.web
+        && let Some(detail) = crate::web::fault(&web.dir)
+    {
+        return Err(StartError::Web { detail });
+    }
     let tokens = SignedTokens::find(&config.token_key, &config.store.dir)?;
     if let Some(external) = &config.external
         && let JwksSource::File(file) = &external.keys

@@ -23,6 +23,7 @@ use crate::observe::metrics::Metrics;
 use crate::offload::OffloadQueue;
 use crate::reactor::mailbox::MailboxSender;
 use crate::reactor::post::Post;
+use crate::reactor::transport::websocket::Upgrades;
 
 /// See the module.
 pub(crate) struct Shared {
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) layout: Layout,
     pub(crate) limits: LimitsConfig,
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    /// Who may open a WebSocket; `None`: it is not served.
+    pub(crate) upgrades: Option<Arc<Upgrades>>,
     pub(crate) mailboxes: Vec<MailboxSender<Post>>,
     /// How far the log is with each shard's submissions.
     pub(crate) progress: Vec<Progress>,

@@ -94,7 +94,7 @@ impl Settings {
             None => String::new(),
         };
         format!(
-            "[listen]\ntcp = \"{}\"\nshards = 2\n\
+            "[listen]\ntcp = \"{}\"\nshards = 2\n[websocket]\nlisten = \"\"\n\
              [store]\ndir = {:?}\n{engine}free_mib_min = {}\nsettle_log_mib = {}\n\
              settle_seconds = {}\n\
              [session]\ndrain_spread_ms = 200\n\

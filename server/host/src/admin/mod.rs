@@ -15,12 +15,11 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use tokio::sync::oneshot;
 
+use crate::http::HttpServer;
 use crate::shared::Shared;
 pub(crate) use routes::command;
 use wire::Contact;
@@ -44,40 +43,27 @@ impl AdminState {
 
 /// The running interface; dropping it ends it.
 pub(crate) struct AdminServer {
+    server: Option<HttpServer>,
     address: SocketAddr,
     token: String,
     file: PathBuf,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
+
+/// Connections at once.
+const CONNECTIONS_MAX: usize = 64;
 
 impl AdminServer {
     /// Serves on an already bound `listener` and writes the contact file
     /// into `dir`.
     pub(crate) fn start(listener: TcpListener, dir: &Path, state: AdminState) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let token = state.token.clone();
         let file = dir.join(CONTACT_FILE);
         let contact = Contact { address, token: token.clone(), pid: std::process::id() };
         crate::tokens::write_private(&file, &serde_json::to_string(&contact)?)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread =
-            std::thread::Builder::new().name("hongyan-admin".to_owned()).spawn(move || {
-                let served = runtime.block_on(async {
-                    let listener = tokio::net::TcpListener::from_std(listener)?;
-                    let routes = routes::routes(Arc::new(state));
-                    tokio::select! {
-                        served = async { axum::serve(listener, routes).await } => served,
-                        _ = stopped => Ok(()),
-                    }
-                });
-                if let Err(error) = served {
-                    tracing::error!(%error, "the admin interface has stopped");
-                }
-            })?;
-        Ok(Self { address, token, file, stop: Some(stop), thread: Some(thread) })
+        let routes = routes::routes(Arc::new(state));
+        let server = HttpServer::start("admin", listener, CONNECTIONS_MAX, routes)?;
+        Ok(Self { server: Some(server), address, token, file })
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
@@ -91,15 +77,7 @@ impl AdminServer {
 
 impl Drop for AdminServer {
     fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // It may have ended by itself.
-            let _ = stop.send(());
-        }
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the admin thread had panicked");
-        }
+        self.server = None;
         // Left behind, it would only point to nobody.
         let _ = std::fs::remove_file(&self.file);
     }

@@ -123,16 +123,27 @@ fn kept_within(config: &Config, raw: &RawConfig) {
 
 fn listens(listen: &ListenConfig, raw: &RawConfig) {
     assert!((1..=16).contains(&listen.shards));
-    if let Some(tcp) = listen.tcp {
-        assert!(tcp.ip().is_loopback() || raw.listen.allow_plaintext);
-        let tls = listen.tls.as_ref().map(|tls| tls.address);
-        assert!(tls != Some(tcp) || tcp.port() == 0);
-    }
-    match &listen.tls {
+    let websocket = listen.websocket.as_ref();
+    let plain = [listen.tcp, websocket.and_then(|it| it.plain)];
+    assert!(plain.iter().flatten().all(|it| it.ip().is_loopback() || raw.listen.allow_plaintext));
+    let encrypted = [listen.tls.as_ref(), websocket.and_then(|it| it.tls.as_ref())];
+    let encrypted = encrypted.map(|tls| tls.map(|tls| tls.address));
+    let mut all: Vec<_> = plain.into_iter().chain(encrypted).flatten().collect();
+    all.retain(|address| address.port() != 0);
+    let asked = all.len();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), asked, "an address is asked for twice");
+    match listen.any_tls() {
         Some(tls) => {
             assert!(!tls.certificate.as_os_str().is_empty() && !tls.key.as_os_str().is_empty());
         }
         None => assert!(raw.listen.tls_certificate.is_empty() && raw.listen.tls_key.is_empty()),
+    }
+    if let Some(websocket) = websocket {
+        assert!(websocket.path.starts_with('/'));
+        assert!(websocket.plain.is_some() || websocket.tls.is_some());
+        assert_eq!(websocket.allowed_origins.len(), raw.websocket.allowed_origins.len());
     }
 }
 

@@ -128,8 +128,10 @@ fn offline(config: Config, request: UserRequest) -> Result<UserAnswer, Failure> 
 pub(super) fn without_listeners(mut config: Config) -> Config {
     config.listen.tcp = None;
     config.listen.tls = None;
+    config.listen.websocket = None;
     config.listen.shards = 1;
     config.admin.listen = None;
+    config.web = None;
     config.external = None;
     config
 }

@@ -55,12 +55,19 @@ struct Settings {
     /// The store's directory, instead of store.dir.
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// The web app's folder; a flag of `serve` alone.
+    #[arg(skip)]
+    web: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server (also without a command).
-    Serve,
+    Serve {
+        /// Also serve the web app in this folder, instead of web.dir.
+        #[arg(long, value_name = "DIR")]
+        web: Option<PathBuf>,
+    },
     /// Verify the files of a store that no server has open; changes nothing.
     Check {
         /// The store's directory.
@@ -142,6 +149,9 @@ impl Settings {
         if let Some(data) = &self.data {
             raw.store.dir = data.display().to_string();
         }
+        if let Some(web) = &self.web {
+            raw.web.dir = web.display().to_string();
+        }
         Ok(raw)
     }
 
@@ -175,8 +185,8 @@ pub fn run() -> ExitCode {
 
 fn carry_out(cli: Cli) -> Result<u8, Failure> {
     let settings = cli.settings;
-    match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::serve(&settings),
+    match cli.command.unwrap_or(Command::Serve { web: None }) {
+        Command::Serve { web } => serve::serve(&Settings { web, ..settings }),
         Command::Check { dir } => stores::check(&dir),
         Command::Audit { dir } => stores::audit(&settings, &dir),
         Command::User(command) => accounts::user(&settings, command),

@@ -38,49 +38,68 @@ pub(super) fn serve(settings: &Settings) -> Result<u8, Failure> {
     }
 }
 
-/// Five lines: where to connect and what to try next.
+/// A few lines: where to connect and what to try next.
 fn greet(config: &Config, node: &NodeHandle) {
     let mut places = Vec::new();
-    if let Some(tcp) = node.tcp_addr() {
-        places.push(format!("{tcp} (TCP, not encrypted)"));
-    }
-    if let Some(tls) = node.tls_addr() {
-        places.push(format!("{tls} (TLS)"));
-    }
-    if places.is_empty() {
-        places.push("nobody: listen.tcp and listen.tls are empty".to_owned());
-    }
+    places.extend(node.tcp_addr().map(|tcp| format!("{tcp} (TCP, not encrypted)")));
+    places.extend(node.tls_addr().map(|tls| format!("{tls} (TLS)")));
     let server = node.tcp_addr().or(node.tls_addr());
     let server = server.map_or_else(|| "ADDRESS".to_owned(), |address| address.to_string());
-    let watch = node.admin_addr().map_or_else(
-        || "nothing: admin.listen is empty".to_owned(),
-        |admin| format!("http://{admin}/health and http://{admin}/metrics"),
-    );
     let program = std::env::args().next().unwrap_or_else(|| "hongyan".to_owned());
     let data = if config.store.dir == Path::new(&RawConfig::default().store.dir) {
         String::new()
     } else {
         format!(" --data {}", config.store.dir.display())
     };
+    let watch = node.admin_addr().map_or_else(
+        || "nothing: admin.listen is empty".to_owned(),
+        |admin| format!("http://{admin}/health and http://{admin}/metrics"),
+    );
     let text = format!(
         "Hongyan {} serves {}; data in {}\n\
+         \x20 websocket {}\n{}\
          \x20 chat      cargo run --release -p hongyan-chat -- --server {server}\n\
          \x20 accounts  make them in the chat, or with: {program}{data} user add NAME\n\
          \x20 watch     {watch}\n\
          \x20 stop      Ctrl-C: clients are told, everything is written\n",
         env!("CARGO_PKG_VERSION"),
-        places.join(" and "),
+        listed(&places, "nobody: listen.tcp and listen.tls are empty"),
         config.store.dir.display(),
+        listed(&websockets(config, node), "nobody: websocket.listen and websocket.tls are empty"),
+        web_line(node),
     );
     let mut out = std::io::stdout();
     // Nobody may be listening; that is no reason not to serve.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+fn listed(places: &[String], none: &str) -> String {
+    if places.is_empty() { none.to_owned() } else { places.join(" and ") }
+}
+
+fn websockets(config: &Config, node: &NodeHandle) -> Vec<String> {
+    let path = config.listen.websocket.as_ref().map_or("", |websocket| websocket.path.as_str());
+    let mut places = Vec::new();
+    places.extend(node.ws_addr().map(|ws| format!("ws://{ws}{path}")));
+    places.extend(node.wss_addr().map(|wss| format!("wss://{wss}{path}")));
+    places
+}
+
+#[cfg(feature = "web")]
+fn web_line(node: &NodeHandle) -> String {
+    node.web_addr()
+        .map_or_else(String::new, |web| format!("  browser   {}\n", crate::web::url(web)))
+}
+
+#[cfg(not(feature = "web"))]
+const fn web_line(_: &NodeHandle) -> String {
+    String::new()
+}
+
 fn reload(settings: &Settings, node: &NodeHandle, log: Option<&LogGuard>) {
     match node.reload_certificate() {
-        Ok(()) if node.tls_addr().is_none() => {
-            tracing::info!("there is no certificate to read again: listen.tls is empty");
+        Ok(()) if node.tls_addr().or(node.wss_addr()).is_none() => {
+            tracing::info!("there is no certificate to read again: nothing speaks TLS");
         }
         Ok(()) => tracing::info!("the certificate was read again"),
         Err(error) => tracing::error!(%error, "the certificate stays as it is"),

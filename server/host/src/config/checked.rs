@@ -9,7 +9,7 @@ use hongyan_core::config::DevicePolicy;
 use hongyan_protocol::limits::{FRAME_BYTES_MAX, FRAME_BYTES_MAX_UNAUTHENTICATED, PAGE_BYTES_MAX};
 use tracing::level_filters::LevelFilter;
 
-use super::{ConfigError, RawConfig, Secret};
+use super::{ConfigError, ListenConfig, RawConfig, Secret, WebConfig};
 
 /// What the server runs with.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub token_key: TokenKeyConfig,
     /// Tokens of another issuer.
     pub external: Option<ExternalConfig>,
+    /// The web app; `None`: off.
+    pub web: Option<WebConfig>,
     /// The operator's interface.
     pub admin: AdminConfig,
     /// Settings of the rules.
@@ -35,28 +37,6 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Filter of the log.
     pub log_level: String,
-}
-
-/// Where clients connect.
-#[derive(Debug, Clone)]
-pub struct ListenConfig {
-    /// Plain TCP.
-    pub tcp: Option<SocketAddr>,
-    /// TLS.
-    pub tls: Option<TlsListen>,
-    /// Reactor threads, 1 to 16.
-    pub shards: u16,
-}
-
-/// The TLS listener.
-#[derive(Debug, Clone)]
-pub struct TlsListen {
-    /// Where.
-    pub address: SocketAddr,
-    /// PEM file with the certificate chain.
-    pub certificate: PathBuf,
-    /// PEM file with the private key.
-    pub key: PathBuf,
 }
 
 /// What is kept on disk and how.
@@ -161,7 +141,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Refused`] with the key to change.
     pub fn check(raw: &RawConfig) -> Result<Self, ConfigError> {
-        let listen = check_listen(raw)?;
+        let listen = super::listen::check(raw)?;
         let limits = check_limits(raw)?;
         let external = check_external(raw)?;
         let core = check_core(raw, external.is_some())?;
@@ -171,6 +151,7 @@ impl Config {
             limits,
             token_key: check_token_key(raw)?,
             external,
+            web: super::listen::check_web(raw)?,
             admin: check_admin(raw)?,
             core,
             drain_spread_ms: raw.session.drain_spread_ms,
@@ -184,11 +165,11 @@ impl Config {
     }
 }
 
-fn refuse<T>(key: &'static str, detail: impl Into<String>) -> Result<T, ConfigError> {
+pub(super) fn refuse<T>(key: &'static str, detail: impl Into<String>) -> Result<T, ConfigError> {
     Err(ConfigError::Refused { key, detail: detail.into() })
 }
 
-fn within(
+pub(super) fn within(
     key: &'static str,
     value: u64,
     range: std::ops::RangeInclusive<u64>,
@@ -200,7 +181,7 @@ fn within(
     }
 }
 
-fn address(key: &'static str, text: &str) -> Result<Option<SocketAddr>, ConfigError> {
+pub(super) fn address(key: &'static str, text: &str) -> Result<Option<SocketAddr>, ConfigError> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -210,55 +191,6 @@ fn address(key: &'static str, text: &str) -> Result<Option<SocketAddr>, ConfigEr
             refuse(key, "is an address and a port, such as \"127.0.0.1:5100\" or \"[::]:5100\"")
         }
     }
-}
-
-fn check_listen(raw: &RawConfig) -> Result<ListenConfig, ConfigError> {
-    let tcp = address("listen.tcp", &raw.listen.tcp)?;
-    if let Some(tcp) = tcp
-        && !tcp.ip().is_loopback()
-        && !raw.listen.allow_plaintext
-    {
-        return refuse(
-            "listen.tcp",
-            format!(
-                "{} can be reached from other machines and is not encrypted: set listen.tls, or \
-                 say listen.allow_plaintext = true if something in front of it encrypts",
-                tcp.ip()
-            ),
-        );
-    }
-    let tls = match address("listen.tls", &raw.listen.tls)? {
-        None => {
-            if !raw.listen.tls_certificate.is_empty() || !raw.listen.tls_key.is_empty() {
-                return refuse("listen.tls", "is empty, but a certificate or a key is given");
-            }
-            None
-        }
-        Some(address) => {
-            if raw.listen.tls_certificate.is_empty() || raw.listen.tls_key.is_empty() {
-                return refuse(
-                    "listen.tls_certificate",
-                    "listen.tls needs listen.tls_certificate and listen.tls_key",
-                );
-            }
-            Some(TlsListen {
-                address,
-                certificate: raw.listen.tls_certificate.clone().into(),
-                key: raw.listen.tls_key.clone().into(),
-            })
-        }
-    };
-    if let (Some(tcp), Some(tls)) = (tcp, &tls)
-        && tcp == tls.address
-        && tcp.port() != 0
-    {
-        return refuse("listen.tls", "is the same as listen.tcp");
-    }
-    let shards = match raw.listen.shards {
-        0 => std::thread::available_parallelism().map_or(1, |n| n.get().min(16) as u16),
-        given => within("listen.shards", given.into(), 1..=16)? as u16,
-    };
-    Ok(ListenConfig { tcp, tls, shards })
 }
 
 fn check_store(raw: &RawConfig) -> Result<StoreConfig, ConfigError> {

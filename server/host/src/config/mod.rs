@@ -16,18 +16,24 @@
 
 mod checked;
 mod environment;
+mod listen;
+mod origin;
 mod raw;
 mod secret;
 
 use std::path::{Path, PathBuf};
 
 pub use checked::{
-    AdminConfig, Config, ExternalConfig, JwksSource, LimitsConfig, ListenConfig, LogFormat,
-    StoreConfig, TlsListen, TokenKeyConfig,
+    AdminConfig, Config, ExternalConfig, JwksSource, LimitsConfig, LogFormat, StoreConfig,
+    TokenKeyConfig,
 };
+pub use listen::{ListenConfig, TlsListen, WebConfig, WebSocketConfig};
+pub use origin::Origin;
+#[cfg_attr(not(feature = "websocket"), allow(unused_imports))]
+pub(crate) use origin::is_allowed;
 pub use raw::{
     RawAdmin, RawAuth, RawConfig, RawCore, RawExternal, RawLimits, RawListen, RawLog, RawSession,
-    RawStore,
+    RawStore, RawWeb, RawWebSocket,
 };
 pub use secret::Secret;
 

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::secret::Secret;
 
+/// A build without WebSocket serves none.
+const DEFAULT_WEBSOCKET: &str = if cfg!(feature = "websocket") { "127.0.0.1:5200" } else { "" };
+
 macro_rules! rooms {
     ($($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $field_doc:literal])+ $field:ident: $kind:ty = $default:expr,)+ })+) => {
         $(
@@ -29,6 +32,8 @@ rooms! {
     RawConfig {
         /// Where clients connect.
         listen: RawListen = RawListen::default(),
+        /// Where browsers connect.
+        websocket: RawWebSocket = RawWebSocket::default(),
         /// What is kept on disk and how.
         store: RawStore = RawStore::default(),
         /// What one connection may cost.
@@ -37,6 +42,8 @@ rooms! {
         session: RawSession = RawSession::default(),
         /// Accounts and tokens.
         auth: RawAuth = RawAuth::default(),
+        /// The web app.
+        web: RawWeb = RawWeb::default(),
         /// The operator's interface.
         admin: RawAdmin = RawAdmin::default(),
         /// What is logged.
@@ -58,6 +65,17 @@ rooms! {
         allow_plaintext: bool = false,
         /// Reactor threads; zero: one per CPU, at most 16.
         shards: u16 = 0,
+    }
+    /// Where browsers, mini-programs and scripts connect.
+    RawWebSocket {
+        /// Plain; empty: off.
+        listen: String = DEFAULT_WEBSOCKET.to_owned(),
+        /// Over TLS, with the certificate of `[listen]`; empty: off.
+        tls: String = String::new(),
+        /// The path of the address.
+        path: String = "/ws".to_owned(),
+        /// Pages that may connect; none: those of the same host.
+        allowed_origins: Vec<String> = Vec::new(),
     }
     /// What is kept on disk and how.
     RawStore {
@@ -147,6 +165,13 @@ rooms! {
         jwks_file: String = String::new(),
         /// An https address with the issuer's keys.
         jwks_url: String = String::new(),
+    }
+    /// The web app.
+    RawWeb {
+        /// Folder with its files; empty: off.
+        dir: String = String::new(),
+        /// Plain HTTP.
+        listen: String = "127.0.0.1:5280".to_owned(),
     }
     /// The operator's interface.
     RawAdmin {

@@ -48,10 +48,11 @@ pub(crate) enum Close {
     Stalled,
     TlsFailed,
     TooManyErrors,
+    WebSocket,
 }
 
 impl Close {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Broken,
         Self::ByPeer,
         Self::ByRules,
@@ -66,6 +67,7 @@ impl Close {
         Self::Stalled,
         Self::TlsFailed,
         Self::TooManyErrors,
+        Self::WebSocket,
     ];
 
     const fn label(self) -> &'static str {
@@ -84,6 +86,7 @@ impl Close {
             Self::Stalled => "stalled",
             Self::TlsFailed => "tls_failed",
             Self::TooManyErrors => "too_many_errors",
+            Self::WebSocket => "websocket",
         }
     }
 }
@@ -101,6 +104,7 @@ pub(crate) struct WorkerMetrics {
     pub(crate) malformed: Counter,
     pub(crate) offload_refused: Counter,
     pub(crate) pushes_dropped: Counter,
+    pub(crate) upgraded: Counter,
     pub(crate) writes_refused: Counter,
     closes: [Counter; Close::ALL.len()],
     pub(crate) connections: AtomicU64,
@@ -186,7 +190,7 @@ impl Metrics {
         let mut text = Text(String::with_capacity(16 * 1024));
         type Of = fn(&WorkerMetrics) -> u64;
         let load = |of: &AtomicU64| of.load(Ordering::Relaxed);
-        let per_worker: [(Name, Of); 21] = [
+        let per_worker: [(Name, Of); 22] = [
             (names::ACCEPTED, |w| w.accepted.read()),
             (names::ADOPTED, |w| w.adopted.read()),
             (names::BYTES_IN, |w| w.bytes_in.read()),
@@ -205,6 +209,7 @@ impl Metrics {
             (names::PARKED, |w| w.parked.load(Ordering::Relaxed)),
             (names::PUSHES, |w| w.pushes.load(Ordering::Relaxed)),
             (names::PUSHES_DROPPED, |w| w.pushes_dropped.read()),
+            (names::UPGRADED, |w| w.upgraded.read()),
             (names::REFUSALS, |w| w.refusals.load(Ordering::Relaxed)),
             (names::SESSIONS, |w| w.sessions.load(Ordering::Relaxed)),
             (names::WRITES_REFUSED, |w| w.writes_refused.read()),

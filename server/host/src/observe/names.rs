@@ -65,6 +65,8 @@ pub(crate) const SETTLE_ROUNDS: Name =
     ("hongyan_settle_rounds_total", "counter", "Rounds of writing state to the views");
 pub(crate) const SETTLE_BYTES: Name =
     ("hongyan_settle_bytes_total", "counter", "Bytes written to the views");
+pub(crate) const UPGRADED: Name =
+    ("hongyan_websocket_upgrades_total", "counter", "WebSockets opened");
 pub(crate) const USERS_ONLINE: Name =
     ("hongyan_users_online", "gauge", "Users with an open session");
 pub(crate) const WRITES_REFUSED: Name =

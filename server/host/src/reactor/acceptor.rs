@@ -25,16 +25,16 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use rustix::io::Errno;
 use socket2::{SockRef, Socket};
 
-use super::addresses::named;
+use super::addresses::{Addresses, Each, Speaks, named};
 use super::connection::goodbye;
 use super::jitter::Jitter;
 use super::post::{Incoming, Post};
+use super::transport::websocket;
 use crate::config::LimitsConfig;
 use crate::shared::Shared;
 
-const PLAIN: Token = Token(0);
-const TLS: Token = Token(1);
-const STOP: Token = Token(2);
+/// The listeners have the numbers below.
+const STOP: Token = Token(Speaks::ALL.len());
 /// Connections taken of one listener before the other has its turn.
 const ACCEPTS_PER_TURN: usize = 256;
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -66,8 +66,7 @@ impl AcceptorStop {
 /// See the module.
 pub(crate) struct Acceptor {
     poll: Poll,
-    plain: Option<TcpListener>,
-    tls: Option<TcpListener>,
+    listeners: Each<Option<TcpListener>>,
     stop: Arc<AtomicBool>,
     spare: Option<File>,
     doors: Doors,
@@ -76,38 +75,28 @@ pub(crate) struct Acceptor {
 }
 
 /// Where the listeners are.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Bound {
-    pub(crate) tcp: Option<SocketAddr>,
-    pub(crate) tls: Option<SocketAddr>,
-}
+pub(crate) type Bound = Each<Option<SocketAddr>>;
 
 impl Acceptor {
     /// Listens where the addresses are.
     ///
     /// # Errors
     /// When an address is in use after all; the text names it.
-    pub(crate) fn listen(
-        tcp: Option<Socket>,
-        tls: Option<Socket>,
-    ) -> io::Result<(Self, AcceptorStop, Bound)> {
+    pub(crate) fn listen(addresses: Addresses) -> io::Result<(Self, AcceptorStop, Bound)> {
         let poll = Poll::new()?;
-        let mut plain = tcp.map(listen).transpose()?;
-        let mut tls = tls.map(listen).transpose()?;
-        let bound = Bound {
-            tcp: plain.as_ref().map(TcpListener::local_addr).transpose()?,
-            tls: tls.as_ref().map(TcpListener::local_addr).transpose()?,
-        };
-        for (listener, token) in [(&mut plain, PLAIN), (&mut tls, TLS)] {
-            if let Some(listener) = listener {
-                poll.registry().register(listener, token, Interest::READABLE)?;
-            }
+        let mut listeners: Each<Option<TcpListener>> = Default::default();
+        let mut bound = Bound::default();
+        for (index, socket) in addresses.0.into_iter().enumerate() {
+            let Some(mut listener) = socket.map(listen).transpose()? else { continue };
+            bound[index] = Some(listener.local_addr()?);
+            poll.registry().register(&mut listener, Token(index), Interest::READABLE)?;
+            listeners[index] = Some(listener);
         }
         let stop = Arc::new(AtomicBool::new(false));
         let handle = AcceptorStop { stop: stop.clone(), waker: Waker::new(poll.registry(), STOP)? };
         let spare = spare();
         let (doors, jitter) = (Doors::default(), Jitter::new());
-        Ok((Self { poll, plain, tls, stop, spare, doors, jitter, next_worker: 0 }, handle, bound))
+        Ok((Self { poll, listeners, stop, spare, doors, jitter, next_worker: 0 }, handle, bound))
     }
 
     /// Accepts until stopped.
@@ -146,22 +135,21 @@ impl Acceptor {
     /// out.
     fn accept_all(&mut self, shared: &Shared) -> (bool, bool) {
         let mut more = false;
-        for tls in [false, true] {
+        for (index, speaks) in Speaks::ALL.into_iter().enumerate() {
             for turn in 0.. {
-                let listener = if tls { &self.tls } else { &self.plain };
-                let Some(listener) = listener else { break };
+                let Some(listener) = &self.listeners[index] else { break };
                 if turn == ACCEPTS_PER_TURN {
                     more = true;
                     break;
                 }
                 match listener.accept() {
-                    Ok((socket, from)) => self.admit(shared, socket, from.ip(), tls),
+                    Ok((socket, from)) => self.admit(shared, socket, from.ip(), speaks),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) => match Errno::from_io_error(&error) {
                         Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
                             tracing::warn!(%error, "no connection can be accepted");
                             shared.metrics.accept_exhausted.add(1);
-                            self.shed(tls);
+                            self.shed(index);
                             return (true, true);
                         }
                         // The peer went away before its turn, and the like.
@@ -174,21 +162,20 @@ impl Acceptor {
     }
 
     /// Uses the spare descriptor to turn one peer away.
-    fn shed(&mut self, tls: bool) {
+    fn shed(&mut self, index: usize) {
         self.spare = None;
-        let listener = if tls { &self.tls } else { &self.plain };
-        if let Some(listener) = listener {
+        if let Some(listener) = &self.listeners[index] {
             drop(listener.accept());
         }
         self.spare = spare();
     }
 
-    fn admit(&mut self, shared: &Shared, mut socket: TcpStream, ip: IpAddr, tls: bool) {
+    fn admit(&mut self, shared: &Shared, mut socket: TcpStream, ip: IpAddr, speaks: Speaks) {
         let ip = ip.to_canonical();
         if !self.doors.admit(ip, &shared.limits, Instant::now()) {
             shared.metrics.accept_rate_limited.add(1);
             let message = "too many connections of this address in too short a time";
-            self.turn_away(&mut socket, tls, message, ADDRESS_PAUSE_MS);
+            self.turn_away(&mut socket, speaks, message, ADDRESS_PAUSE_MS);
             return;
         }
         let open = shared.connections.fetch_add(1, Ordering::Relaxed);
@@ -196,12 +183,12 @@ impl Acceptor {
             shared.connections.fetch_sub(1, Ordering::Relaxed);
             shared.metrics.accept_full.add(1);
             let message = "the server has as many connections as it can hold";
-            self.turn_away(&mut socket, tls, message, FULL_PAUSE_MS);
+            self.turn_away(&mut socket, speaks, message, FULL_PAUSE_MS);
             return;
         }
         tune(&socket);
         // Round, but past workers whose mailbox is full.
-        let mut post = Post::Incoming(Incoming { socket, ip, tls });
+        let mut post = Post::Incoming(Incoming { socket, ip, speaks });
         for _ in 0..shared.mailboxes.len() {
             let mailbox = &shared.mailboxes[self.next_worker % shared.mailboxes.len()];
             self.next_worker = self.next_worker.wrapping_add(1);
@@ -219,13 +206,18 @@ impl Acceptor {
 
     /// A Goodbye on a best-effort basis: a fresh socket's buffer has room for
     /// it. Where TLS is spoken nothing can be said before a handshake.
-    fn turn_away(&mut self, socket: &mut TcpStream, tls: bool, message: &str, pause_ms: u32) {
-        if tls {
-            return;
-        }
-        let mut bytes = version::preface(version::VERSION_MIN, version::VERSION_MAX).to_vec();
+    fn turn_away(&mut self, socket: &mut TcpStream, speaks: Speaks, message: &str, pause_ms: u32) {
         let after_ms = self.jitter.spread(pause_ms);
-        bytes.extend_from_slice(&goodbye(ErrorCode::TooManyConnections, message, after_ms));
+        let bytes = match speaks {
+            Speaks::Tls | Speaks::Wss => return,
+            Speaks::Ws => websocket::busy(message, after_ms).to_vec(),
+            Speaks::Tcp => {
+                let mut bytes =
+                    version::preface(version::VERSION_MIN, version::VERSION_MAX).to_vec();
+                bytes.extend_from_slice(&goodbye(ErrorCode::TooManyConnections, message, after_ms));
+                bytes
+            }
+        };
         let _ = socket.write(&bytes);
         let _ = socket.shutdown(std::net::Shutdown::Write);
     }

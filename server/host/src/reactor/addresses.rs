@@ -9,22 +9,57 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Socket, Type};
 
-/// Sockets that have their addresses and let nobody in yet.
-pub(crate) struct Addresses {
-    pub(crate) tcp: Option<Socket>,
-    pub(crate) tls: Option<Socket>,
+use crate::config::ListenConfig;
+
+/// What is spoken at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// Frames over plain TCP.
+    Tcp,
+    /// Frames over TLS.
+    Tls,
+    /// WebSocket over plain TCP.
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
 }
 
-/// Connections of the admin interface that wait in the kernel.
-const ADMIN_BACKLOG: i32 = 128;
+impl Speaks {
+    pub(crate) const ALL: [Self; 4] = [Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
+
+    pub(crate) const fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    pub(crate) const fn is_websocket(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
+}
+
+/// One of something for each of [`Speaks::ALL`], in that order.
+pub(crate) type Each<T> = [T; Speaks::ALL.len()];
+
+/// Sockets that have their addresses and let nobody in yet.
+pub(crate) struct Addresses(pub(crate) Each<Option<Socket>>);
+
+/// Connections over HTTP that wait in the kernel.
+const HTTP_BACKLOG: i32 = 128;
 
 impl Addresses {
-    /// Takes both.
+    /// Takes all of them.
     ///
     /// # Errors
     /// When one cannot be had; the text names it.
-    pub(crate) fn take(tcp: Option<SocketAddr>, tls: Option<SocketAddr>) -> io::Result<Self> {
-        Ok(Self { tcp: tcp.map(bind).transpose()?, tls: tls.map(bind).transpose()? })
+    pub(crate) fn take(listen: &ListenConfig) -> io::Result<Self> {
+        let websocket = listen.websocket.as_ref();
+        let [tcp, tls, ws, wss] = [
+            listen.tcp,
+            listen.tls.as_ref().map(|tls| tls.address),
+            websocket.and_then(|websocket| websocket.plain),
+            websocket.and_then(|websocket| websocket.tls.as_ref()).map(|tls| tls.address),
+        ]
+        .map(|address| address.map(bind).transpose());
+        Ok(Self([tcp?, tls?, ws?, wss?]))
     }
 }
 
@@ -41,12 +76,12 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Lets the operator's tools in.
+/// Lets operator's tools and browsers in.
 ///
 /// # Errors
 /// When the address is in use after all; the text names it.
-pub(crate) fn listen_for_admin(socket: Socket) -> io::Result<TcpListener> {
-    socket.listen(ADMIN_BACKLOG).map_err(|error| named(&socket, error))?;
+pub(crate) fn listen_for_http(socket: Socket) -> io::Result<TcpListener> {
+    socket.listen(HTTP_BACKLOG).map_err(|error| named(&socket, error))?;
     Ok(socket.into())
 }
 

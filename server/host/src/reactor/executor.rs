@@ -76,6 +76,7 @@ impl Worker {
         {
             connection.stage = Stage::Open;
             connection.decoder.set_frame_bytes_max(frame_bytes_max as usize);
+            connection.transport.set_frame_bytes_max(frame_bytes_max as usize);
             self.arm(id);
         }
     }

@@ -11,6 +11,7 @@
 use hongyan_core::{ConnId, Input, Link, Peer, ShardId};
 use mio::{Interest, Token};
 
+use super::addresses::Speaks;
 use super::connection::{BULK_MAX, Connection};
 use super::post::{Incoming, Moved, Post};
 use super::transport::Transport;
@@ -20,30 +21,35 @@ use crate::observe::metrics::Close;
 impl Worker {
     /// Takes a socket from the acceptor.
     pub(super) fn accept(&mut self, incoming: Incoming) {
-        let Incoming { socket, ip, tls } = incoming;
-        let transport = match (&self.shared.tls, tls) {
-            (_, false) => Transport::plain(socket),
-            (Some(config), true) => match rustls::ServerConnection::new(config.clone()) {
-                Ok(tls) => Transport::tls(socket, tls),
-                Err(error) => {
-                    tracing::error!(%error, "TLS cannot be started");
-                    self.forget();
-                    return;
-                }
-            },
-            (None, true) => {
-                self.forget();
-                return;
-            }
-        };
+        let Incoming { socket, ip, speaks } = incoming;
         if self.drain.is_some() || self.poisoned {
             self.forget();
             return;
         }
-        let peer = Peer { ip, encrypted: tls };
+        let tls = match self.start_tls(speaks) {
+            Ok(tls) => tls,
+            Err(error) => {
+                tracing::error!(%error, "TLS cannot be started");
+                self.forget();
+                return;
+            }
+        };
+        let upgrades = if speaks.is_websocket() { self.shared.upgrades.clone() } else { None };
+        let transport = Transport::new(socket, tls, upgrades);
+        let peer = Peer { ip, encrypted: speaks.is_encrypted() };
         let connection = Connection::new(ConnId(0), transport, peer, self.now.mono_ms);
         self.metrics().accepted.add(1);
         self.insert(connection);
+    }
+
+    /// The server's side of TLS, where TLS is spoken.
+    fn start_tls(&self, speaks: Speaks) -> Result<Option<rustls::ServerConnection>, rustls::Error> {
+        match &self.shared.tls {
+            Some(config) if speaks.is_encrypted() => {
+                rustls::ServerConnection::new(config.clone()).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Takes a connection from another worker.

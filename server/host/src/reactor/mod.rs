@@ -61,7 +61,7 @@ pub(crate) mod post;
 mod reading;
 mod sockets;
 mod timer;
-mod transport;
+pub(crate) mod transport;
 pub(crate) mod worker;
 
 /// Posts that a mailbox holds.

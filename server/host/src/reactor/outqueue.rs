@@ -48,9 +48,14 @@ impl OutQueue {
         self.bytes = self.chunks.front().map_or(0, Bytes::len);
     }
 
-    /// The bytes to send first.
-    pub(crate) fn head(&self) -> Option<&[u8]> {
-        self.chunks.front().map(Bytes::as_ref)
+    /// Takes the first chunk, as it was pushed unless a part of it was sent.
+    #[cfg_attr(not(feature = "websocket"), allow(dead_code))]
+    pub(crate) fn pop(&mut self) -> Option<Bytes> {
+        let head = self.chunks.pop_front()?;
+        self.bytes -= head.len();
+        self.partial = false;
+        self.give_back();
+        Some(head)
     }
 
     /// Fills `slices` from the front and returns how many were filled.
@@ -80,6 +85,10 @@ impl OutQueue {
             self.chunks.pop_front();
             self.partial = false;
         }
+        self.give_back();
+    }
+
+    fn give_back(&mut self) {
         if self.chunks.is_empty() && self.chunks.capacity() > KEPT_CHUNKS {
             self.chunks = VecDeque::new();
         }
@@ -118,11 +127,22 @@ mod tests {
         queue.push(Bytes::from_static(b"def"));
         queue.advance(1);
         queue.drop_unsent();
-        assert_eq!((queue.bytes(), queue.head()), (2, Some(&b"bc"[..])));
+        assert_eq!(queue.bytes(), 2);
         queue.advance(2);
         queue.push(Bytes::from_static(b"ghi"));
         queue.drop_unsent();
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn chunks_leave_whole() {
+        let mut queue = OutQueue::default();
+        queue.push(Bytes::from_static(b"abc"));
+        queue.push(Bytes::from_static(b"de"));
+        queue.advance(1);
+        assert_eq!(queue.pop().as_deref(), Some(&b"bc"[..]));
+        assert_eq!((queue.bytes(), queue.pop().as_deref()), (2, Some(&b"de"[..])));
+        assert!(queue.is_empty() && queue.pop().is_none());
     }
 
     #[test]

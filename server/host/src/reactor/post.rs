@@ -6,6 +6,7 @@ use crossbeam_channel::Sender;
 use hongyan_core::{Envelope, Input, Link, PartitionId, SettleStep};
 use mio::net::TcpStream;
 
+use super::addresses::Speaks;
 use super::connection::Connection;
 
 /// One post.
@@ -40,8 +41,8 @@ pub(crate) struct Incoming {
     pub(crate) socket: TcpStream,
     /// Its other end.
     pub(crate) ip: IpAddr,
-    /// Whether TLS is spoken on it.
-    pub(crate) tls: bool,
+    /// What is spoken on it.
+    pub(crate) speaks: Speaks,
 }
 
 /// See [`Post::Adopt`].

@@ -137,11 +137,19 @@ impl Worker {
         }
         match end {
             ReadEnd::Budget | ReadEnd::Drained => {}
+            // What came before the end still counts.
             ReadEnd::Closed => {
-                // What came before the end still counts.
                 let mut frames_left = FRAMES_PER_WAKE;
                 let _ = self.take_frames(id, &mut frames_left);
                 self.drop_connection(id, Close::ByPeer);
+            }
+            ReadEnd::Ended | ReadEnd::Refused => {
+                let mut frames_left = FRAMES_PER_WAKE;
+                let _ = self.take_frames(id, &mut frames_left);
+                let refused = end == ReadEnd::Refused;
+                let why = if refused { Close::WebSocket } else { Close::ByPeer };
+                // The layer has the last word already.
+                self.leave_with(id, Bytes::new(), why);
             }
             ReadEnd::Broken => {
                 let why = if handshaking { Close::TlsFailed } else { Close::Broken };
@@ -197,7 +205,7 @@ impl Worker {
         if taken || connection.inbuf.is_empty() {
             unpin(&mut connection.inbuf);
         }
-        if connection.inbuf.is_empty() {
+        if connection.inbuf.is_empty() && !connection.transport.is_partial() {
             connection.frame_since_ms = 0;
         } else if connection.frame_since_ms == 0 {
             connection.frame_since_ms = now_ms;
@@ -219,6 +227,10 @@ impl Worker {
                 connection.stage = Stage::Greeted;
                 connection.opened_told = true;
                 let peer = connection.peer;
+                let upgraded = connection.transport.is_websocket();
+                if upgraded {
+                    self.metrics().upgraded.add(1);
+                }
                 self.mark_dirty(id);
                 self.give(Input::Opened { conn: id, peer });
                 true
@@ -442,7 +454,9 @@ impl Worker {
         match connection.transport.discard(&mut self.scratch, READ_BYTES_PER_WAKE) {
             ReadEnd::Drained => connection.readable = false,
             ReadEnd::Budget => self.ready_again(id),
-            ReadEnd::Closed | ReadEnd::Broken => self.remove(id),
+            ReadEnd::Broken | ReadEnd::Closed | ReadEnd::Ended | ReadEnd::Refused => {
+                self.remove(id);
+            }
         }
     }
 

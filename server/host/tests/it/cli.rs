@@ -265,12 +265,16 @@ fn a_server_that_cannot_serve_makes_no_store() {
     for (code, variables) in [
         (74, vec![("LISTEN__TCP", &*taken)]),
         (74, vec![("ADMIN__LISTEN", &*taken)]),
+        (74, vec![("WEBSOCKET__LISTEN", &*taken)]),
         (78, vec![("AUTH__TOKEN_KEY_FILE", key)]),
         (78, vec![("AUTH__TOKEN_KEY_FILE", nowhere)]),
         (78, [&tls[..], &[("LISTEN__TLS_CERTIFICATE", nowhere)]].concat()),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hongyan"));
-        command.env("HONGYAN_LISTEN__TCP", "127.0.0.1:0").env("HONGYAN_ADMIN__LISTEN", "");
+        command
+            .env("HONGYAN_LISTEN__TCP", "127.0.0.1:0")
+            .env("HONGYAN_WEBSOCKET__LISTEN", "127.0.0.1:0")
+            .env("HONGYAN_ADMIN__LISTEN", "");
         for (name, value) in &variables {
             command.env(format!("HONGYAN_{name}"), value);
         }

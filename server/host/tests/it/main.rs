@@ -16,4 +16,8 @@ mod sdk;
 mod slow;
 mod support;
 mod tls;
+#[cfg(feature = "web")]
+mod web;
+#[cfg(feature = "websocket")]
+mod websocket;
 mod wire;

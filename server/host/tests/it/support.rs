@@ -85,6 +85,8 @@ impl TestNode {
         raw.listen.tls_certificate = certificate.certificate.display().to_string();
         raw.listen.tls_key = certificate.key.display().to_string();
         raw.listen.shards = 2;
+        raw.websocket.listen = "127.0.0.1:0".into();
+        raw.websocket.tls = "127.0.0.1:0".into();
         raw.admin.listen = "127.0.0.1:0".into();
         raw.store.dir = dir.path().join("data").display().to_string();
         raw.store.free_mib_min = 16;
@@ -163,6 +165,8 @@ pub(crate) struct ChildNode {
     pub(crate) tcp: SocketAddr,
     /// Where TLS is served, when the variables ask for it.
     pub(crate) tls: Option<SocketAddr>,
+    /// What it said when it was ready.
+    greeting: String,
 }
 
 impl ChildNode {
@@ -179,6 +183,7 @@ impl ChildNode {
         command
             .env("HONGYAN_LISTEN__TCP", "127.0.0.1:0")
             .env("HONGYAN_LISTEN__SHARDS", "2")
+            .env("HONGYAN_WEBSOCKET__LISTEN", "127.0.0.1:0")
             .env("HONGYAN_ADMIN__LISTEN", "127.0.0.1:0")
             .env("HONGYAN_STORE__DIR", data)
             .env("HONGYAN_STORE__FREE_MIB_MIN", "16")
@@ -186,14 +191,21 @@ impl ChildNode {
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        let stdout = child.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let mut greeting = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        // Its last line is about Ctrl-C.
+        while !greeting.contains("Ctrl-C") && stdout.read_line(&mut greeting).unwrap() > 0 {}
+        let line = greeting.lines().next().unwrap_or_default();
         // "Hongyan 0.1.0 serves 127.0.0.1:40000 (TCP, not encrypted) and
         // 127.0.0.1:40001 (TLS); data in ..."
         let mut places = line.split(' ').filter_map(|word| word.parse().ok());
         let tcp = places.next().unwrap_or_else(|| panic!("the server said: {line:?}"));
-        Self { child, tcp, tls: places.next() }
+        Self { child, tcp, tls: places.next(), greeting }
+    }
+
+    /// Where it serves, for a person.
+    pub(crate) fn greeting(&self) -> &str {
+        &self.greeting
     }
 
     pub(crate) fn pid(&self) -> u32 {

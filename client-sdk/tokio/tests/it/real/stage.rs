@@ -24,6 +24,7 @@ pub(super) fn run(test: impl AsyncFnOnce(&Stage)) {
     let mut raw = RawConfig::default();
     raw.listen.tcp = "127.0.0.1:0".into();
     raw.listen.shards = 2;
+    raw.websocket.listen = String::new();
     raw.admin.listen = String::new();
     raw.store.dir = dir.path().join("data").display().to_string();
     raw.store.free_mib_min = 16;
