@@ -1,9 +1,11 @@
 /** What differs between platforms: sockets, where state is kept, what the device is called. The only file with the SDK's adapters. */
 import type { ClientOptions, DeviceClass } from '@hongyan/client'
+import { uniStore, uniTransport } from '@hongyan/client/uni'
 
-/** The options of a client on this platform. */
-export function platformOptions(): Pick<ClientOptions, 'transport' | 'store' | 'device'> {
-  return { device: thisDevice() }
+/** The options of a client on this platform for the server at `url`; what is kept of each server is apart from the others. */
+export function platformOptions(url: string): Pick<ClientOptions, 'transport' | 'store' | 'device'> {
+  const name = `hongyan-${url.replace(/[^a-z0-9]+/gi, '-')}`
+  return { transport: uniTransport(), store: uniStore(name), device: thisDevice() }
 }
 
 function thisDevice(): { class: DeviceClass; name: string } {

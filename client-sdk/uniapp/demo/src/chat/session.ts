@@ -1,5 +1,6 @@
 /** The one client of the app: made at the start, fed by the platform, and turned into `state.ts`. Calls of the screens end here. */
 import { createClient, type Client, type ClientError, type Unsubscribe } from '@hongyan/client'
+import { bindUni } from '@hongyan/client/uni'
 
 import { log } from './log'
 import { askAgain, setDirectory } from './people'
@@ -31,7 +32,7 @@ async function open(): Promise<void> {
   await takePlace(yieldPlace)
   elsewhere.value = false
   const url = serverAddress.value
-  client = await createClient({ url, appName: 'hongyan-demo/0.1.0', ...platformOptions() })
+  client = await createClient({ url, appName: 'hongyan-demo/0.1.0', ...platformOptions(url) })
   log('info', `client for ${url}`)
   bind(client)
   ready.value = true
@@ -69,6 +70,7 @@ function bind(made: Client): void {
         else online.delete(user)
       }
     }),
+    bindUni(made),
     made.on('disconnected', (error) => log('warn', `closed: ${error.kind} ${error.code || ''} ${error.message}`)),
     made.on('signedIn', (who) => log('info', `session open as ${who.name}`)),
     made.on('storageFailed', (error) => log('error', `storage: ${error.message}`)),
@@ -150,10 +152,7 @@ export async function changeServer(address: string): Promise<void> {
 
 /** The app came to the front, or left it. */
 export function setForeground(foreground: boolean): void {
-  client?.setForeground(foreground)
+  if (foreground) client?.onShow()
+  else client?.onHide()
 }
 
-/** The network changed or came back. */
-export function networkChanged(): void {
-  client?.networkChanged()
-}

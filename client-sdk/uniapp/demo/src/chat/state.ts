@@ -1,7 +1,7 @@
 /** The state of the chat as Vue knows it. `session.ts` fills it from the SDK's watches; screens read it. */
 import { computed, ref, shallowReactive, shallowRef } from 'vue'
 
-import type { Account, ConversationState, Status, UserId } from './types'
+import type { Account, ConversationId, ConversationState, Status, UserId } from './types'
 
 /** How the client stands with the server. */
 export const status = shallowRef<Status>({ kind: 'offline', since: Date.now(), lostAt: undefined, error: undefined })
@@ -22,6 +22,6 @@ export const ready = ref(false)
 export const connected = computed(() => status.value.kind === 'live' || status.value.kind === 'syncing')
 
 /** One conversation of the list. */
-export function conversationOf(id: string): ConversationState | undefined {
+export function conversationOf(id: ConversationId): ConversationState | undefined {
   return conversations.value.find((conversation) => conversation.id === id)
 }

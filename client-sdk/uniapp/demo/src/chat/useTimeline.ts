@@ -5,7 +5,7 @@ import { ClientError, type Timeline } from '@hongyan/client'
 
 import { chat } from './session'
 import { conversationOf } from './state'
-import type { TimelineItem } from './types'
+import type { ConversationId, TimelineItem } from './types'
 
 const PAGE = 100
 
@@ -27,7 +27,7 @@ export interface OpenTimeline {
 }
 
 /** Opens the timeline of `id` until the component goes. */
-export function useTimeline(id: string): OpenTimeline {
+export function useTimeline(id: ConversationId): OpenTimeline {
   const state = conversationOf(id)
   const timeline: Timeline = chat().openTimeline(id)
   const items = shallowRef<readonly TimelineItem[]>([])

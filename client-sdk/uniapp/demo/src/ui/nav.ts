@@ -3,6 +3,7 @@
  */
 import { ref, shallowRef } from 'vue'
 
+import type { ConversationId } from '../chat/types'
 import { wide } from './screen'
 
 /** A screen that opens over the chat: as a page on a phone, as a drawer on a desk. */
@@ -15,12 +16,12 @@ export interface Panel {
 }
 
 /** The conversation beside the list, on wide windows. */
-export const selected = ref('')
+export const selected = ref<ConversationId | ''>('')
 /** The panels over the chat on wide windows, the top one last. */
 export const panels = shallowRef<readonly Panel[]>([])
 
 /** Shows a conversation. */
-export function openChat(conversation: string): void {
+export function openChat(conversation: ConversationId): void {
   panels.value = []
   selected.value = conversation
   if (wide.value) return
