@@ -5,7 +5,8 @@ import type { Unsubscribe, Watch } from '../watch.js';
 export class Cell<T> implements Watch<T> {
   private current: T;
   private dirty = false;
-  private readonly listeners = new Set<(value: T) => void>();
+  /** Who listens, and what each was told last. */
+  private readonly listeners = new Map<(value: T) => void, T>();
 
   constructor(private readonly compute: () => T) {
     this.current = compute();
@@ -24,19 +25,23 @@ export class Cell<T> implements Watch<T> {
     this.dirty = true;
   }
 
-  /** Tells the listeners, when the value changed since it was told last. */
+  /** Tells those listeners who know an older value. */
   notify(): void {
     const { value } = this;
-    for (const listener of [...this.listeners]) {
-      callListener(listener, value);
+    for (const [listener, told] of [...this.listeners]) {
+      if (told !== value && this.listeners.has(listener)) {
+        this.listeners.set(listener, value);
+        callListener(listener, value);
+      }
     }
   }
 
   subscribe(listener: (value: T) => void): Unsubscribe {
     // Wrapped, so that one function can listen twice.
     const entry = (value: T) => listener(value);
-    this.listeners.add(entry);
-    callListener(entry, this.value);
+    const { value } = this;
+    this.listeners.set(entry, value);
+    callListener(entry, value);
     return () => {
       this.listeners.delete(entry);
     };

@@ -37,6 +37,7 @@ export class Driver {
   private again = false;
   private closed = false;
   private lastNowMs = 0;
+  private clockAheadMs = 0;
   private lastToken = 0;
   private readonly waiters = new Map<number, Waiter>();
   /** The batch that is being applied, if any. */
@@ -46,9 +47,11 @@ export class Driver {
     this.core = new ClientCore(parts.config, parts.stored, this.now());
   }
 
-  /** A clock that does not go back. */
+  /** A clock that does not go back, and goes on when the device's is set back. */
   now(): number {
-    this.lastNowMs = Math.max(this.lastNowMs, Date.now());
+    const wall = Date.now();
+    this.clockAheadMs = Math.max(this.clockAheadMs, this.lastNowMs - wall);
+    this.lastNowMs = wall + this.clockAheadMs;
     return this.lastNowMs;
   }
 

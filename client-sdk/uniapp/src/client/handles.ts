@@ -1,5 +1,5 @@
 /** Messages of one's own on their way: what `send` resolves to. */
-import { sendStateOf } from '../core/receipts.js';
+import { sendStates } from '../core/receipts.js';
 import type { CoreState } from '../core/state.js';
 import { ClientError } from '../error.js';
 import type { SendUpdate } from '../model/events.js';
@@ -48,6 +48,12 @@ class Handle implements SendHandle {
     this.changed();
   }
 
+  /** Those who wait learn nothing more; what is in the outbox stays there. */
+  close(error: ClientError): void {
+    this.end ??= error;
+    this.settle();
+  }
+
   changed(): void {
     this.state.invalidate();
     this.state.notify();
@@ -74,7 +80,7 @@ class Handle implements SendHandle {
     }
     const conv = this.core.convs.get(this.conversation);
     const me = this.core.me;
-    const state = conv && me !== undefined ? sendStateOf(conv, me, ack.seq) : undefined;
+    const state = conv && me !== undefined ? sendStates(conv, me)(ack.seq) : undefined;
     return state === undefined || state.kind === 'saved'
       ? { kind: 'saved', level: ack.level }
       : state;
@@ -120,6 +126,19 @@ export class Handles {
       return keeping.resolve(keeping.handle);
     }
     this.handles.get(id)?.update(update);
+  }
+
+  /** The client is shut down: nobody will tell what becomes of them. */
+  close(): void {
+    const error = new ClientError('closed', 'the client is closed');
+    this.keeping.forEach(({ reject }) => {
+      reject(error);
+    });
+    this.keeping.clear();
+    this.handles.forEach((handle) => {
+      handle.close(error);
+    });
+    this.handles.clear();
   }
 
   /** Cursors of a conversation moved. */

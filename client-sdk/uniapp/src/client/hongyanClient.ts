@@ -1,7 +1,6 @@
 /** {@link HongyanClient}: the client behind the interface. */
 import type { ClientCore } from '../core/clientCore.js';
 import type { Credentials } from '../core/credentials.js';
-import type { CoreEvent } from '../core/event.js';
 import { ClientError } from '../error.js';
 import { ErrorCode } from '../errorCode.js';
 import { Session } from '../gen/auth.js';
@@ -10,20 +9,15 @@ import { CLIENT_ID_BYTES } from '../limits.js';
 import type {
   Account,
   ConversationSettings,
-  ConversationState,
   DeviceState,
   GroupInfo,
-  Presence,
   PresenceWatch,
   Profile,
 } from '../model/conversation.js';
-import type { ClientEvents } from '../model/events.js';
 import type { ClientMsgId, ConversationId, GroupId, UserId } from '../model/ids.js';
 import { directConversation } from '../model/ids.js';
 import type { Body, Role } from '../model/message.js';
-import type { AccountState, Status } from '../model/status.js';
 import { readBody } from '../model/wire.js';
-import type { Unsubscribe, Watch } from '../watch.js';
 import { hexEncode } from '../wire/hex.js';
 import type {
   Client,
@@ -34,26 +28,15 @@ import type {
   SendOptions,
   Timeline,
 } from './api.js';
-import { Cell } from './cell.js';
-import { Driver, type DriverParts } from './driver.js';
-import { Emitter } from './emitter.js';
-import { Handles } from './handles.js';
+import { ClientBase } from './clientBase.js';
+import type { DriverParts } from './driver.js';
 import { randomBytes } from './random.js';
 import { decode, RequestSet } from './requests.js';
-import { Shown } from './shown.js';
 import { ProviderSignIn } from './signIn.js';
 import { TimelineHandle } from './timelineHandle.js';
 
 /** The client behind the interface; its methods are documented there. */
-export class HongyanClient implements Client {
-  readonly status: Cell<Status>;
-  readonly accountState: Cell<AccountState>;
-  readonly deviceId: string;
-  private readonly driver: Driver;
-  private readonly core: ClientCore;
-  private readonly shown: Shown;
-  private readonly handles: Handles;
-  private readonly emitter = new Emitter();
+export class HongyanClient extends ClientBase implements Client {
   private readonly requests: RequestSet;
   private readonly signIn: ProviderSignIn | undefined;
 
@@ -61,23 +44,13 @@ export class HongyanClient implements Client {
     parts: Omit<DriverParts, 'onEvent' | 'onTurn'>,
     tokenProvider?: () => Promise<string>,
   ) {
-    const onEvent = (event: CoreEvent) => this.onEvent(event);
-    this.driver = new Driver({ ...parts, onEvent, onTurn: () => this.shown.schedule() });
-    this.core = this.driver.core;
-    this.deviceId = parts.config.device.id;
-    this.shown = new Shown(this.core);
-    this.handles = new Handles(this.core.state);
+    super(parts);
     this.requests = new RequestSet((opcode, payload) => this.request(opcode, payload));
-    this.status = new Cell(() => this.core.state.status);
-    this.accountState = new Cell(() => {
-      const { account, status, devices } = this.core.state;
-      return { account, status, devices };
-    });
-    this.signIn =
-      tokenProvider &&
-      new ProviderSignIn(tokenProvider, (idToken) =>
-        this.authenticate({ kind: 'external', idToken }),
-      );
+    if (tokenProvider !== undefined) {
+      const signIn = new ProviderSignIn(tokenProvider, (idToken) => this.loginExternal(idToken));
+      this.on('status', (status) => signIn.onStatus(status));
+      this.signIn = signIn;
+    }
   }
 
   /** Connects when there are tokens, or asks for credentials. */
@@ -124,67 +97,10 @@ export class HongyanClient implements Client {
     this.driver.run((core, now) => core.stop(now));
   }
 
-  shutdown(): Promise<void> {
+  async shutdown(): Promise<void> {
     this.signIn?.stop();
-    return this.driver.shutdown();
-  }
-
-  // What there is to see.
-
-  get account(): Account | undefined {
-    return this.core.state.account;
-  }
-
-  get serverAheadMs(): number {
-    return this.core.state.serverAheadMs;
-  }
-
-  get conversations(): Watch<readonly ConversationState[]> {
-    return this.shown.conversations;
-  }
-
-  get totalUnread(): Watch<number> {
-    return this.shown.totalUnread;
-  }
-
-  get presence(): Watch<ReadonlyMap<UserId, Presence>> {
-    return this.shown.presence;
-  }
-
-  conversation(id: ConversationId): ConversationState | undefined {
-    return this.core.conversation(id);
-  }
-
-  on<K extends keyof ClientEvents>(
-    event: K,
-    listener: (value: ClientEvents[K]) => void,
-  ): Unsubscribe {
-    return this.emitter.on(event, listener);
-  }
-
-  waitLive(): Promise<void> {
-    return this.waitStatus((status) => status.kind === 'live');
-  }
-
-  private waitStatus(wanted: (status: Status) => boolean): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const look = (status: Status) => {
-        const useless = USELESS_TO_WAIT.includes(status.kind);
-        if (wanted(status)) {
-          resolve();
-        } else if (useless) {
-          reject(new ClientError('offline', `there is no session: ${status.kind}`));
-        }
-        return wanted(status) || useless;
-      };
-      if (!look(this.status.value)) {
-        const off = this.on('status', (status) => {
-          if (look(status)) {
-            off();
-          }
-        });
-      }
-    });
+    await this.driver.shutdown();
+    this.handles.close();
   }
 
   // Messages.
@@ -414,75 +330,8 @@ export class HongyanClient implements Client {
   request(opcode: number, payload: Uint8Array): Promise<Uint8Array> {
     return this.driver.ask((core, now, token) => core.request(now, token, opcode, payload));
   }
-
-  private onEvent(event: CoreEvent): void {
-    switch (event.kind) {
-      case 'conversationChanged':
-        this.shown.conversationChanged(event.conversation);
-        this.handles.conversationChanged(event.conversation);
-        break;
-      case 'timelineChanged':
-        this.shown.timelineChanged(event.conversation);
-        break;
-      case 'cursorMoved':
-        this.emitter.emit('cursorMoved', event.moved);
-        break;
-      case 'devicesChanged':
-        this.accountChanged();
-        break;
-      case 'disconnected':
-        this.emitter.emit('disconnected', event.error);
-        break;
-      case 'message':
-        this.emitter.emit('message', event.message);
-        break;
-      case 'presence':
-        this.shown.presenceChanged(event.presences);
-        this.emitter.emit('presence', event.presences);
-        break;
-      case 'send':
-        this.handles.update(event.clientMsgId, event.update);
-        this.emitter.emit('send', event);
-        break;
-      case 'signedIn':
-        this.onSignedIn(event.account);
-        break;
-      case 'status':
-        this.onStatus(event.status);
-        break;
-      case 'storageFailed':
-        this.emitter.emit('storageFailed', event.error);
-        break;
-      default:
-      // Replies went to who asked.
-    }
-  }
-
-  private onSignedIn(account: Account): void {
-    for (const id of this.shown.opened()) {
-      if ((this.core.state.convs.get(id)?.open ?? 0) === 0) {
-        this.driver.run((core, now) => core.openTimeline(now, id));
-      }
-    }
-    this.accountChanged();
-    this.emitter.emit('signedIn', account);
-  }
-
-  private onStatus(status: Status): void {
-    this.status.invalidate();
-    this.status.notify();
-    this.accountChanged();
-    this.emitter.emit('status', status);
-    this.signIn?.onStatus(status);
-  }
-
-  private accountChanged(): void {
-    this.accountState.invalidate();
-    this.accountState.notify();
-  }
 }
 
-const USELESS_TO_WAIT: readonly Status['kind'][] = ['authRequired', 'offline', 'signedOut'];
 const CREATE_ATTEMPTS = 3;
 /** How long a connection that may be gone has to show a sign of life. */
 const FOREGROUND_PROBE_MS = 5_000;

@@ -78,21 +78,46 @@ export function noteMemberEvent(core: CoreState, conv: Conv, event: GroupEvent):
   }
 }
 
-/** How far a stored message of one's own got. */
-export function sendStateOf(conv: Conv, me: UserId, seq: number): SendState {
+/** How far stored messages of one's own got, by their seq. */
+export function sendStates(conv: Conv, me: UserId): (seq: number) => SendState {
   const { record, members } = conv;
-  let read = record.peerReadSeq >= seq ? 1 : 0;
-  let delivered = record.peerDeliveredSeq >= seq ? 1 : 0;
+  const read = [record.peerReadSeq];
+  const delivered = [record.peerDeliveredSeq];
   members?.forEach((cursors, user) => {
     if (user !== me) {
-      read += cursors.readSeq >= seq ? 1 : 0;
-      delivered += Math.max(cursors.deliveredSeq, cursors.readSeq) >= seq ? 1 : 0;
+      read.push(cursors.readSeq);
+      delivered.push(Math.max(cursors.deliveredSeq, cursors.readSeq));
     }
   });
-  if (read > 0) {
-    return { kind: 'read', by: read };
+  read.sort(descending);
+  delivered.sort(descending);
+  return (seq) => {
+    const readBy = countAtLeast(read, seq);
+    if (readBy > 0) {
+      return { kind: 'read', by: readBy };
+    }
+    const deliveredBy = countAtLeast(delivered, seq);
+    return deliveredBy > 0 ? { kind: 'delivered', by: deliveredBy } : SAVED;
+  };
+}
+
+function descending(a: number, b: number): number {
+  return b - a;
+}
+
+/** How many of a descending list are `seq` or more. */
+function countAtLeast(list: readonly number[], seq: number): number {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((list[middle] as number) >= seq) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
   }
-  return delivered > 0 ? { kind: 'delivered', by: delivered } : SAVED;
+  return low;
 }
 
 function highest(a: MemberCursors, b: MemberCursors | undefined): MemberCursors {

@@ -9,7 +9,7 @@ import type {
   TimelineItem,
   TimelineView,
 } from '../model/message.js';
-import { sendStateOf } from './receipts.js';
+import { sendStates } from './receipts.js';
 import { unreadOf } from './record.js';
 import { NO_SETTINGS } from './rows.js';
 import type { Conv, CoreState } from './state.js';
@@ -80,11 +80,13 @@ export class TimelineViewer {
     const before = this.items;
     this.items = new Map();
     const list: TimelineItem[] = [];
-    for (const message of conv?.timeline.held ?? []) {
-      list.push(this.keep(before, storedItem(core, conv as Conv, message)));
+    if (conv !== undefined) {
+      this.addStored(list, before, core, conv);
     }
     for (const pending of core.outbox.pending(this.conversation)) {
-      list.push(this.keep(before, pendingItem(core, pending)));
+      const known = before.get(pending.clientMsgId);
+      const same = known?.body === pending.body && sameState(known.state, pending.state);
+      this.add(list, known !== undefined && same ? known : pendingItem(core, pending));
     }
     const { record, timeline } = conv ?? {};
     return {
@@ -99,28 +101,38 @@ export class TimelineViewer {
     };
   }
 
-  private keep(before: ReadonlyMap<string, TimelineItem>, item: TimelineItem): TimelineItem {
-    const known = before.get(item.key);
-    const kept = known !== undefined && sameItem(known, item) ? known : item;
-    this.items.set(item.key, kept);
-    return kept;
+  private addStored(
+    list: TimelineItem[],
+    before: ReadonlyMap<string, TimelineItem>,
+    core: CoreState,
+    conv: Conv,
+  ): void {
+    const stateOf = core.me === undefined ? undefined : sendStates(conv, core.me);
+    for (const message of conv.timeline.held) {
+      const { seq, sender, clientMsgId } = message;
+      const own = sender !== undefined && sender === core.me;
+      const key = own && clientMsgId !== undefined ? clientMsgId : String(seq);
+      const state = own ? stateOf?.(seq) : undefined;
+      const known = before.get(key);
+      const same = known?.message === message && sameState(known.state, state);
+      this.add(list, known !== undefined && same ? known : storedItem(key, message, own, state));
+    }
+  }
+
+  private add(list: TimelineItem[], item: TimelineItem): void {
+    this.items.set(item.key, item);
+    list.push(item);
   }
 }
 
-function storedItem(core: CoreState, conv: Conv, message: Message): TimelineItem {
+function storedItem(
+  key: string,
+  message: Message,
+  own: boolean,
+  state: SendState | undefined,
+): TimelineItem {
   const { seq, sender, timeMs, clientMsgId, body } = message;
-  const own = sender !== undefined && sender === core.me;
-  return {
-    key: own && clientMsgId !== undefined ? clientMsgId : String(seq),
-    seq,
-    sender,
-    own,
-    timeMs,
-    clientMsgId,
-    body,
-    message,
-    state: own ? sendStateOf(conv, sender, seq) : undefined,
-  };
+  return { key, seq, sender, own, timeMs, clientMsgId, body, message, state };
 }
 
 function pendingItem(core: CoreState, pending: PendingMessage): TimelineItem {
@@ -136,10 +148,6 @@ function pendingItem(core: CoreState, pending: PendingMessage): TimelineItem {
     message: undefined,
     state,
   };
-}
-
-function sameItem(a: TimelineItem, b: TimelineItem): boolean {
-  return a.message === b.message && a.body === b.body && sameState(a.state, b.state);
 }
 
 function sameState(a: SendState | undefined, b: SendState | undefined): boolean {

@@ -62,6 +62,8 @@ class JournalStore implements LocalStore {
   private rows = new Rows();
   private head: Head = { snapshot: 0, pages: 0, from: 1 };
   private next = 1;
+  private snapshotChars = 0;
+  private journalChars = 0;
 
   constructor(
     private readonly storage: KeyValueStorage,
@@ -77,7 +79,9 @@ class JournalStore implements LocalStore {
     this.rows = new Rows();
     const head = this.storage.get(`${this.name}/head`);
     this.head = head === undefined ? { snapshot: 0, pages: 0, from: 1 } : JSON.parse(head);
-    const rows: StoreRow[] = JSON.parse(this.snapshot() || '[]');
+    const snapshot = this.snapshot();
+    this.snapshotChars = snapshot.length;
+    const rows: StoreRow[] = JSON.parse(snapshot || '[]');
     this.rows.apply(rows.map((row) => ({ kind: 'put', row })));
     this.next = this.head.from;
     for (let entry = this.entry(this.next); entry !== undefined; entry = this.entry(this.next)) {
@@ -96,7 +100,10 @@ class JournalStore implements LocalStore {
     });
     this.next++;
     this.rows.apply(changes);
-    if (this.next - this.head.from >= JOURNAL_ENTRIES_MAX) {
+    this.journalChars += parts.join('').length;
+    const entries = this.next - this.head.from;
+    const isLong = entries >= JOURNAL_ENTRIES_MIN && this.journalChars * 4 >= this.snapshotChars;
+    if (isLong || entries >= JOURNAL_ENTRIES_MAX) {
       this.settle();
     }
   }
@@ -107,12 +114,15 @@ class JournalStore implements LocalStore {
   private settle(): void {
     const before = this.head;
     const snapshot = before.snapshot + 1;
-    const pages = split(JSON.stringify(this.rows.all()), this.limits.valueCharsMax);
+    const text = JSON.stringify(this.rows.all());
+    const pages = split(text, this.limits.valueCharsMax);
     pages.forEach((page, index) => {
       this.storage.set(`${this.name}/s${snapshot}.${index}`, page);
     });
     this.head = { snapshot, pages: pages.length, from: this.next };
     this.storage.set(`${this.name}/head`, JSON.stringify(this.head));
+    this.snapshotChars = text.length;
+    this.journalChars = 0;
     this.removeRubbish();
   }
 
@@ -169,4 +179,6 @@ function split(text: string, charsMax: number): string[] {
   return parts;
 }
 
-const JOURNAL_ENTRIES_MAX = 64;
+/** A journal is settled when it is a quarter of the snapshot, within these. */
+const JOURNAL_ENTRIES_MIN = 64;
+const JOURNAL_ENTRIES_MAX = 256;

@@ -60,7 +60,9 @@ export function delimited(frame: Uint8Array): Uint8Array {
 }
 
 /** What a client opens with: "HYAN", and versions 1 to 1. */
-export const CLIENT_PREFACE = /* @__PURE__ */ new Uint8Array([0x48, 0x59, 0x41, 0x4e, 1, 1, 0, 0]);
+export const CLIENT_PREFACE: Uint8Array = /* @__PURE__ */ new Uint8Array([
+  0x48, 0x59, 0x41, 0x4e, 1, 1, 0, 0,
+]);
 
 function checkPreface(buffer: Uint8Array): void {
   const bytes = Math.min(buffer.length, 4);

@@ -102,12 +102,15 @@ function connection(guard: EndGuard, task: () => UniSocketTask | undefined): Tra
 /** Milliseconds to wait so that no two sockets open in the same one. */
 function apart(): number {
   const now = Date.now();
-  const at = Math.max(now, lastOpenMs + 2);
+  // A clock that was set back must not keep anybody waiting.
+  const clockWentBack = lastOpenMs - now > APART_MS_MAX;
+  const at = clockWentBack ? now : Math.max(now, lastOpenMs + 2);
   lastOpenMs = at;
   return at - now;
 }
 
 let lastOpenMs = 0;
+const APART_MS_MAX = 100;
 
 /** A buffer of another JavaScript context, as some webviews pass them. */
 function isForeignBuffer(data: unknown): boolean {

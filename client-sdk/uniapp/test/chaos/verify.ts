@@ -1,0 +1,150 @@
+/** What must be true once everything works again. */
+import type { Client, ConversationId, Message } from '../../src/index.js';
+import { client, PASSWORD } from '../support/clients.js';
+import type { RustChat } from '../support/rustChat.js';
+import type { Server } from '../support/server.js';
+import { type Counts, type Person, sleep } from './person.js';
+
+interface End {
+  readonly server: Server;
+  readonly people: readonly Person[];
+  readonly rooms: ReadonlyMap<Person, readonly ConversationId[]>;
+  readonly group: ConversationId;
+  readonly rust: RustChat | undefined;
+  readonly rustSent: readonly string[];
+  readonly counts: Counts;
+}
+
+/** Returns what is wrong. */
+export async function verify(end: End): Promise<string[]> {
+  const problems: string[] = [];
+  await settle(end, problems);
+  const truth = new Map<ConversationId, Message[]>();
+  for (const person of end.people) {
+    // A device that holds nothing: all it knows is the server's.
+    const witness = await client(end.server);
+    await witness.login(person.name, PASSWORD);
+    await witness.waitLive();
+    for (const id of new Set(end.rooms.get(person))) {
+      if (!truth.has(id)) {
+        truth.set(id, await history(witness, id));
+      }
+      await compare(person, witness, id, truth.get(id) ?? [], problems);
+    }
+    await witness.logout();
+    await witness.shutdown();
+  }
+  checkTexts(end, truth, problems);
+  await checkRust(end, truth.get(end.group) ?? [], problems);
+  return problems;
+}
+
+/** Waits until everybody is live and has sent everything. */
+async function settle(end: End, problems: string[]): Promise<void> {
+  const ready = ({ client: it }: Person) =>
+    it.status.value.kind === 'live' && it.conversations.value.every(({ pending }) => pending === 0);
+  for (let round = 0; round < SETTLE_ROUNDS; round++) {
+    if (end.people.every(ready)) {
+      // What was said last is on its way to the others.
+      await sleep(2_000);
+      if (end.people.every(ready)) {
+        return;
+      }
+    }
+    await sleep(250);
+  }
+  for (const person of end.people) {
+    const { status, conversations } = person.client;
+    const pending = conversations.value.reduce((sum, it) => sum + it.pending, 0);
+    problems.push(`${person.name} is ${status.value.kind} with ${pending} messages unsent`);
+  }
+}
+
+async function history(witness: Client, id: ConversationId): Promise<Message[]> {
+  const all: Message[] = [];
+  for (let more = true; more; ) {
+    const page = await witness.history(id, all.length + 1, 0, 500);
+    all.push(...page.messages);
+    more = page.more;
+  }
+  return all;
+}
+
+async function compare(
+  person: Person,
+  witness: Client,
+  id: ConversationId,
+  truth: readonly Message[],
+  problems: string[],
+): Promise<void> {
+  const where = `${person.name} in ${id}`;
+  const timeline = person.client.openTimeline(id);
+  while (timeline.view.value.hasOlder && (await timeline.loadOlder(500)) > 0) {}
+  const { items } = timeline.view.value;
+  const held = items.map(({ message }) => line(message));
+  const wanted = truth.map(line);
+  if (held.join('\n') !== wanted.join('\n')) {
+    const at = wanted.findIndex((text, index) => text !== held[index]);
+    problems.push(`${where}: ${held.length} lines, not ${wanted.length}; they differ at ${at}`);
+  }
+  const shown = person.client.conversation(id)?.unread;
+  const exact = witness.conversation(id)?.unread;
+  if (shown !== exact) {
+    problems.push(`${where}: ${shown} unread, not ${exact}`);
+  }
+  timeline.close();
+}
+
+function line(message: Message | undefined): string {
+  return message === undefined
+    ? 'pending'
+    : `${message.seq} ${message.messageId} ${message.clientMsgId} ${JSON.stringify(message.body)}`;
+}
+
+function checkTexts(end: End, truth: ReadonlyMap<ConversationId, Message[]>, problems: string[]) {
+  const sent = end.people.flatMap((person) => person.sent);
+  for (const text of end.rustSent) {
+    sent.push({ conversation: end.group, text });
+  }
+  let lost = 0;
+  let doubled = 0;
+  for (const [conversation, messages] of truth) {
+    const found = new Map<string, number>();
+    for (const { body } of messages) {
+      if (body.kind === 'text') {
+        found.set(body.text, (found.get(body.text) ?? 0) + 1);
+      }
+    }
+    for (const it of sent.filter((one) => one.conversation === conversation)) {
+      lost += found.has(it.text) ? 0 : 1;
+    }
+    doubled += [...found.values()].filter((times) => times > 1).length;
+  }
+  Object.assign(end.counts, { sent: sent.length, lost, doubled });
+  if (lost > 0 || doubled > 0) {
+    problems.push(`${lost} lost, ${doubled} doubled`);
+  }
+}
+
+/** The Rust client told each text of the group once, in the same order. */
+async function checkRust(end: End, truth: readonly Message[], problems: string[]): Promise<void> {
+  if (end.rust === undefined) {
+    return;
+  }
+  const wanted = truth.flatMap(({ body }) => (body.kind === 'text' ? [body.text] : []));
+  const told = () =>
+    (end.rust?.lines ?? []).flatMap((it) => /^(?:you|\w+): (\w+-\d+ 🪿)$/.exec(it)?.[1] ?? []);
+  for (let round = 0; round < SETTLE_ROUNDS && told().length < wanted.length; round++) {
+    await sleep(100);
+  }
+  // Its own texts are told when they are written, the others' as they come.
+  const others = (texts: readonly string[]) => texts.filter((it) => !it.startsWith('rosa-'));
+  const all = (texts: readonly string[]) => [...texts].sort().join('\n');
+  if (others(told()).join('\n') !== others(wanted).join('\n') || all(told()) !== all(wanted)) {
+    problems.push(
+      `the Rust client told ${told().length} texts of ${wanted.length}, or in another order`,
+    );
+  }
+}
+
+const SETTLE_ROUNDS = 400;
