@@ -10,11 +10,6 @@ export function element(reference: unknown): HTMLElement | null {
   return null
 }
 
-/** The input or textarea inside of uni-app's element. */
-export function nativeInput(reference: unknown): HTMLInputElement | HTMLTextAreaElement | null {
-  return element(reference)?.querySelector('input, textarea') ?? null
-}
-
 /** Whether the page is on the screen; always, outside of browsers. */
 export function pageVisible(): boolean {
   // #ifdef H5
