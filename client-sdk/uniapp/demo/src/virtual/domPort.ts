@@ -1,0 +1,50 @@
+/** A scrolling box in a browser. Sizes arrive through ResizeObserver, before the frame is painted: corrections are never seen. */
+import type { MeasuredRow, PortEvents, ScrollPort } from './port'
+
+/** Follows `scroller`; the rows are the children of `content` with a `data-key`. */
+export function domPort(scroller: HTMLElement, content: HTMLElement, events: PortEvents): ScrollPort {
+  const observed = new Set<Element>()
+  const rows = new ResizeObserver((entries) => {
+    const measured: MeasuredRow[] = []
+    for (const { target } of entries) {
+      const key = (target as HTMLElement).dataset.key
+      if (key !== undefined && target.isConnected) measured.push({ key, height: target.getBoundingClientRect().height })
+    }
+    if (measured.length > 0) events.measured(measured)
+  })
+  const box = new ResizeObserver(() => events.resized())
+  const onScroll = (): void => events.scrolled()
+  scroller.addEventListener('scroll', onScroll, { passive: true })
+  box.observe(scroller)
+  return {
+    get top() {
+      return scroller.scrollTop
+    },
+    get height() {
+      return scroller.clientHeight
+    },
+    scrollTo(top) {
+      scroller.scrollTop = top
+    },
+    rendered() {
+      const present = new Set<Element>(Array.from(content.children).filter((child) => (child as HTMLElement).dataset.key !== undefined))
+      for (const element of observed) {
+        if (!present.has(element)) {
+          rows.unobserve(element)
+          observed.delete(element)
+        }
+      }
+      for (const element of present) {
+        if (!observed.has(element)) {
+          rows.observe(element)
+          observed.add(element)
+        }
+      }
+    },
+    close() {
+      scroller.removeEventListener('scroll', onScroll)
+      rows.disconnect()
+      box.disconnect()
+    },
+  }
+}

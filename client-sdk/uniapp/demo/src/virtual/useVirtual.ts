@@ -1,0 +1,179 @@
+/**
+ * A list that draws only the rows on the screen. What the user looks at stays where it is when rows come above it or change their
+ * height; a list that is at its end stays at its end.
+ */
+import { nextTick, onBeforeUnmount, ref, shallowRef, watch, type Ref, type ShallowRef } from 'vue'
+
+import { Heights } from './heights'
+import type { MeasuredRow, PortEvents, ScrollPort } from './port'
+
+/** A row has a key that is its own for as long as it is in the list. */
+export interface Keyed {
+  readonly key: string
+}
+
+/** How a list behaves. */
+export interface VirtualOptions<R extends Keyed> {
+  /** All rows, in order. */
+  readonly rows: () => readonly R[]
+  /** The height of a row before any was seen. */
+  readonly guess: number
+  /** Starts at, and holds on to, the end of the list. */
+  readonly stickToEnd: boolean
+}
+
+/** What a component draws, and what it may ask. */
+export interface Virtual<R extends Keyed> {
+  /** The rows to draw. */
+  readonly visible: ShallowRef<readonly R[]>
+  /** The place of the first of `visible` among all rows. */
+  readonly start: Ref<number>
+  /** Space above and below the rows that are drawn. */
+  readonly before: Ref<number>
+  readonly after: Ref<number>
+  /** Whether the end of the list is on the screen. */
+  readonly atEnd: Ref<boolean>
+  /** How far the screen is from the first row. */
+  readonly fromStart: Ref<number>
+  /** The key of the last row that is wholly or partly on the screen. */
+  readonly lastSeen: Ref<string>
+  attach(port: (events: PortEvents) => ScrollPort): void
+  toEnd(): void
+  toKey(key: string, align?: 'nearest' | 'start'): boolean
+}
+
+const OVERSCAN_PX = 700
+const END_PX = 48
+
+interface Anchor {
+  readonly key: string
+  readonly delta: number
+}
+
+/** Makes a virtual list. */
+export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual<R> {
+  const heights = new Heights(options.guess)
+  let rows: readonly R[] = []
+  let indexOf = new Map<string, number>()
+  let port: ScrollPort | null = null
+  let stuck = options.stickToEnd
+
+  const visible = shallowRef<readonly R[]>([])
+  const start = ref(0)
+  const before = ref(0)
+  const after = ref(0)
+  const atEnd = ref(true)
+  const fromStart = ref(0)
+  const lastSeen = ref('')
+
+  function anchor(): Anchor | null {
+    if (port === null || rows.length === 0) return null
+    const index = heights.indexAt(port.top)
+    const row = rows[index]
+    return row === undefined ? null : { key: row.key, delta: port.top - heights.offset(index) }
+  }
+
+  function draw(): void {
+    if (port === null) return
+    const { top, height } = port
+    const from = Math.max(0, heights.indexAt(top - OVERSCAN_PX))
+    const to = Math.min(rows.length, heights.indexAt(top + height + OVERSCAN_PX) + 1)
+    start.value = from
+    before.value = heights.offset(from)
+    after.value = heights.total - heights.offset(to)
+    const same = visible.value.length === to - from && visible.value.every((row, index) => row === rows[from + index])
+    if (!same) {
+      visible.value = rows.slice(from, to)
+      void nextTick(() => port?.rendered())
+    }
+    fromStart.value = top
+    atEnd.value = heights.total - top - height <= END_PX
+    lastSeen.value = rows[heights.indexAt(top + height - 1)]?.key ?? ''
+  }
+
+  function restore(place: Anchor | null): void {
+    if (port === null) return
+    if (stuck) {
+      port.scrollTo(heights.total)
+    } else if (place !== null) {
+      const index = indexOf.get(place.key)
+      if (index !== undefined) port.scrollTo(heights.offset(index) + place.delta)
+    }
+  }
+
+  // The spacers must have their new size before the box can be scrolled there.
+  async function settle(place: Anchor | null): Promise<void> {
+    draw()
+    await nextTick()
+    restore(place)
+    draw()
+    await nextTick()
+    port?.rendered()
+  }
+
+  function take(next: readonly R[]): void {
+    const place = anchor()
+    rows = next
+    indexOf = new Map(next.map((row, index) => [row.key, index]))
+    heights.setKeys(next.map((row) => row.key))
+    void settle(place)
+  }
+
+  function onMeasured(measured: readonly MeasuredRow[]): void {
+    const place = anchor()
+    let changed = false
+    for (const { key, height } of measured) {
+      const index = indexOf.get(key)
+      if (index !== undefined && heights.measure(index, height) !== 0) changed = true
+    }
+    if (changed) void settle(place)
+  }
+
+  const events: PortEvents = {
+    scrolled() {
+      if (port === null) return
+      stuck = options.stickToEnd && heights.total - port.top - port.height <= END_PX
+      draw()
+    },
+    measured: onMeasured,
+    resized() {
+      restore(null)
+      draw()
+    },
+  }
+
+  watch(options.rows, take, { immediate: true })
+  onBeforeUnmount(() => port?.close())
+
+  return {
+    visible,
+    start,
+    before,
+    after,
+    atEnd,
+    fromStart,
+    lastSeen,
+    attach(make) {
+      port?.close()
+      port = make(events)
+      void settle(null)
+    },
+    toEnd() {
+      stuck = options.stickToEnd
+      port?.scrollTo(heights.total)
+      draw()
+      void settle(null)
+    },
+    toKey(key, align = 'nearest') {
+      const index = indexOf.get(key)
+      if (port === null || index === undefined) return false
+      const top = heights.offset(index)
+      const bottom = heights.offset(index + 1)
+      stuck = false
+      if (align === 'start' || top < port.top) port.scrollTo(Math.max(0, top - 56))
+      else if (bottom > port.top + port.height) port.scrollTo(bottom - port.height + 8)
+      draw()
+      return true
+    },
+  }
+}
