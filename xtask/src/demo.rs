@@ -12,7 +12,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdout, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -22,6 +22,7 @@ use clap::Args;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use crate::npm::{self, APP, SDK, modified};
 use crate::shell::Workspace;
 
 /// What `cargo xtask demo` takes.
@@ -38,9 +39,7 @@ pub(crate) struct DemoArgs {
 /// Who can log in. The server listens on this machine only.
 const PEOPLE: [(&str, &str); 2] = [("alice", "wild-goose-alice"), ("bob", "wild-goose-bob")];
 
-/// Where the npm packages are, and what builds each.
-const SDK: &str = "client-sdk/uniapp";
-const APP: &str = "client-sdk/uniapp/demo";
+/// What the app's build leaves.
 const BUILT: &str = "client-sdk/uniapp/demo/dist/build/h5";
 
 /// Runs until Ctrl-C.
@@ -88,54 +87,13 @@ fn build_app(workspace: &Workspace, rebuild: bool) -> Result<PathBuf> {
         println!("the web app in {} is fresh", site.display());
         return Ok(site);
     }
-    find_node()?;
-    install(&sdk)?;
-    npm(&sdk, &["run", "build"])?;
-    install(&app)?;
-    npm(&app, &["run", "build:h5"])?;
+    npm::find_node()?;
+    npm::install(&sdk)?;
+    npm::npm(&sdk, &["run", "build"])?;
+    npm::install(&app)?;
+    npm::npm(&app, &["run", "build:h5"])?;
     ensure!(site.join("index.html").is_file(), "the build left no {}", site.display());
     Ok(site)
-}
-
-/// Node 20 is what the packages ask for.
-const NODE_MAJOR_MIN: u32 = 20;
-
-fn find_node() -> Result<()> {
-    let help = "the web app is built with Node.js 20 or newer and npm (Debian: apt-get install nodejs npm)";
-    for program in ["node", "npm"] {
-        let output = Command::new(program).arg("--version").output();
-        let output = output.with_context(|| format!("{program} is not there; {help}"))?;
-        ensure!(output.status.success(), "{program} --version failed; {help}");
-        let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        if program == "node" {
-            let major = version.trim_start_matches('v').split('.').next().unwrap_or_default();
-            let old = major.parse().unwrap_or(0_u32) < NODE_MAJOR_MIN;
-            ensure!(!old, "node is {version}; {help}");
-        }
-    }
-    Ok(())
-}
-
-/// Installs exactly what the lock file says, unless that is there. A package
-/// without one gets what its own file asks for.
-fn install(package: &Path) -> Result<()> {
-    let lock = modified(&package.join("package-lock.json"));
-    let installed = modified(&package.join("node_modules/.package-lock.json"));
-    match (lock, installed) {
-        (Some(lock), Some(installed)) if installed >= lock => Ok(()),
-        (None, Some(_)) => Ok(()),
-        (Some(_), _) => npm(package, &["ci"]),
-        (None, None) => npm(package, &["install"]),
-    }
-}
-
-fn npm(package: &Path, args: &[&str]) -> Result<()> {
-    println!("npm {} in {}", args.join(" "), package.display());
-    // Without CI the builder asks questions.
-    let status = Command::new("npm").args(args).current_dir(package).env("CI", "1").status();
-    let status = status.context("cannot start npm")?;
-    ensure!(status.success(), "npm {} failed in {} ({status})", args.join(" "), package.display());
-    Ok(())
 }
 
 /// True when `built` is there and nothing in `sources` is newer.
@@ -165,10 +123,6 @@ fn newest(folder: &Path, depth: u32) -> Option<SystemTime> {
         newest_seen = newest_seen.max(changed);
     }
     newest_seen
-}
-
-fn modified(file: &Path) -> Option<SystemTime> {
-    std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
 }
 
 /// Makes an account unless a run before this one did.

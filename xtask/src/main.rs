@@ -14,6 +14,7 @@
 mod demo;
 mod deny;
 mod fuzz;
+mod npm;
 mod runner;
 mod shell;
 mod steps;

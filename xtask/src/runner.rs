@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use crate::npm;
 use crate::shell::{self, Totals, Workspace};
 use crate::steps::{self, BUILD, FEATURES, Run, STEPS, Step};
 
@@ -182,10 +183,50 @@ fn run(workspace: &Workspace, step: &Step) -> Verdict {
             let run = ["test", "--locked", "--workspace", "--features", FEATURES, "--test", "it"];
             run_command(workspace.cargo(&run).arg("--").args(*filters), shell::test_totals)
         }
+        Run::Npm { package, scripts, browser } => {
+            run_scripts(workspace, package, scripts, *browser)
+        }
         Run::Program { name, always, args } => {
             run_command(workspace.program(name, always).args(*args), shell::own_totals)
         }
     }
+}
+
+/// Scripts of a package; their tests are counted together.
+fn run_scripts(
+    workspace: &Workspace,
+    package: &str,
+    scripts: &[&[&str]],
+    browser: bool,
+) -> Verdict {
+    if let Err(error) = npm::find_node() {
+        println!("{error:#}");
+        return Verdict::Skipped;
+    }
+    if browser && !npm::find_browser() {
+        println!("there is no chromium; CHROMIUM names another");
+        return Verdict::Skipped;
+    }
+    let mut total = Count::default();
+    if let Err(error) = npm::install(&workspace.root.join(package)) {
+        return Verdict::Failed {
+            count: Count { passed: 0, failed: 1 },
+            why: format!("{error:#}"),
+        };
+    }
+    for words in scripts {
+        let mut command = npm::script(workspace, package, words);
+        match run_command(&mut command, shell::vitest_totals) {
+            Verdict::Passed(count) => total.passed += count.passed,
+            Verdict::Skipped => return Verdict::Skipped,
+            Verdict::Failed { count, why } => {
+                total.passed += count.passed;
+                total.failed += count.failed;
+                return Verdict::Failed { count: total, why };
+            }
+        }
+    }
+    Verdict::Passed(total)
 }
 
 /// A command that prints test totals counts as those; any other counts as

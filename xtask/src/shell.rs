@@ -149,6 +149,20 @@ pub(crate) fn own_totals(line: &str) -> Option<(u64, u64)> {
     Some((passed.parse().ok()?, failed.parse().ok()?))
 }
 
+/// Reads what vitest says: `Tests  1 failed | 3 passed (4)`.
+pub(crate) fn vitest_totals(line: &str) -> Option<(u64, u64)> {
+    let line = without_colours(line);
+    let words: Vec<&str> = line.trim().strip_prefix("Tests ")?.split_whitespace().collect();
+    let count = |what: &str| {
+        let pair = words.windows(2).find(|pair| pair[1] == what)?;
+        pair[0].parse::<u64>().ok()
+    };
+    match (count("passed"), count("failed")) {
+        (None, None) => None,
+        (passed, failed) => Some((passed.unwrap_or(0), failed.unwrap_or(0))),
+    }
+}
+
 /// `line` without the escape sequences that colour it.
 fn without_colours(line: &str) -> String {
     let mut plain = String::with_capacity(line.len());
@@ -186,6 +200,12 @@ mod tests {
             Some((2, 0))
         );
         assert_eq!(own_totals("499 passed, 1 failed\n"), Some((499, 1)));
+        assert_eq!(vitest_totals("      Tests  1 failed | 3 passed (4)"), Some((3, 1)));
+        assert_eq!(
+            vitest_totals("\x1b[2m Tests \x1b[22m \x1b[1m12 passed\x1b[22m (12)"),
+            Some((12, 0))
+        );
+        assert_eq!(vitest_totals(" Test Files  3 passed (3)"), None);
         assert_eq!(test_totals("running 3 tests"), None);
         assert_eq!(own_totals("1 of the 40 rounds failed"), None);
     }

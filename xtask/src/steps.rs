@@ -7,6 +7,7 @@
 //! instead of by `cargo run -p`, which would resolve features anew.
 
 use crate::deny;
+use crate::npm;
 use crate::shell::Workspace;
 
 /// One row of the table.
@@ -42,6 +43,16 @@ pub(crate) enum Run {
         /// What it also gets in continuous integration. By hand, `cargo
         /// xtask <step> <arguments>` replaces these.
         args: &'static [&'static str],
+    },
+    /// Scripts of an npm package, one after the other until one fails. Left out
+    /// where there is no Node, or no browser for those that need one.
+    Npm {
+        /// Its folder.
+        package: &'static str,
+        /// What follows `npm run`.
+        scripts: &'static [&'static [&'static str]],
+        /// Whether they need a browser.
+        browser: bool,
     },
     /// Something that xtask does itself.
     Own(fn(&Workspace) -> anyhow::Result<()>),
@@ -169,6 +180,48 @@ pub(crate) const STEPS: &[Step] = &[
         title: "a full disk under the real server: 3 rounds",
         quick: false,
         run: Run::Program { name: "torture", always: &["full"], args: &["--rounds", "3"] },
+    },
+    Step {
+        name: "sdk",
+        title: "TypeScript SDK: lint, types, unit tests, size",
+        quick: true,
+        run: Run::Npm {
+            package: npm::SDK,
+            scripts: &[&["build"], &["lint"], &["typecheck"], &["test"], &["size"]],
+            browser: false,
+        },
+    },
+    Step {
+        name: "sdk-server",
+        title: "TypeScript SDK against the real server, with three minutes of chaos",
+        quick: false,
+        run: Run::Npm {
+            package: npm::SDK,
+            scripts: &[&["test:server"], &["chaos", "--", "--minutes", "3"]],
+            browser: false,
+        },
+    },
+    Step {
+        name: "app",
+        title: "chat app: types, tests, builds for H5, mini-program and App",
+        quick: false,
+        run: Run::Npm {
+            package: npm::APP,
+            scripts: &[
+                &["typecheck"],
+                &["test"],
+                &["build:h5"],
+                &["build:mp-weixin"],
+                &["build:app"],
+            ],
+            browser: false,
+        },
+    },
+    Step {
+        name: "app-e2e",
+        title: "chat app in a real browser against the real server",
+        quick: false,
+        run: Run::Npm { package: npm::APP, scripts: &[&["e2e"]], browser: true },
     },
     Step {
         name: "doc",
