@@ -69,8 +69,9 @@ impl ClientCore {
             Purpose::Authenticate => {
                 self.on_session(now_ms, frame.message()?, frame.payload.clone());
             }
-            Purpose::Gap { conversation, newest_only } => {
-                self.on_gap_page(now_ms, conversation, newest_only, frame.message()?);
+            Purpose::Gap { conversation, from_seq, newest_only } => {
+                let page = frame.message()?;
+                self.on_gap_page(now_ms, conversation, from_seq, newest_only, page);
             }
             Purpose::Hello => self.on_welcome(now_ms, frame.message()?),
             Purpose::Logout(token) => self.finish_logout(token, Ok(frame.payload.clone())),

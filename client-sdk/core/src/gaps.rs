@@ -59,22 +59,23 @@ impl ClientCore {
                 limit: GAP_PAGE,
                 backwards: newest_only,
             };
-            let purpose = Purpose::Gap { conversation: id, newest_only };
+            let purpose = Purpose::Gap { conversation: id, from_seq, newest_only };
             self.request_frame(now_ms, purpose, Opcode::History, &request);
         }
     }
 
+    /// What was asked for from `from_seq` on came.
     pub(crate) fn on_gap_page(
         &mut self,
         now_ms: u64,
         id: ConversationId,
+        from_seq: u64,
         newest_only: bool,
         page: raw::HistoryPage,
     ) {
-        let before = match self.convs.get(&id) {
-            Some(conv) => conv.timeline.gap(),
-            None => return,
-        };
+        if !self.convs.contains_key(&id) {
+            return;
+        }
         let messages: Vec<_> = page.messages.into_iter().filter_map(Message::decode).collect();
         if newest_only && let Some(first) = messages.first() {
             self.rebase(id, first.seq);
@@ -85,11 +86,12 @@ impl ClientCore {
         let Some(conv) = self.convs.get(&id) else {
             return;
         };
-        let after = conv.timeline.gap();
-        if let (Some(gap), true) = (after, after == before) {
+        if let Some((from, to)) = conv.timeline.gap()
+            && from == from_seq
+        {
             // The server does not have it, or does not show it: it will never
-            // come.
-            self.rebase(id, gap.1 + 1);
+            // come. Any other gap is one that it was not asked about.
+            self.rebase(id, to + 1);
         }
         self.gaps.remove(&id);
         self.follow_events(now_ms, id);

@@ -19,7 +19,7 @@ pub(crate) enum Purpose {
     /// Opens the session by credentials or refresh token.
     Authenticate,
     /// Fills a gap, or takes the newest page when it is too wide.
-    Gap { conversation: ConversationId, newest_only: bool },
+    Gap { conversation: ConversationId, from_seq: u64, newest_only: bool },
     /// Opens the connection.
     Hello,
     /// Signs out; the app waits.

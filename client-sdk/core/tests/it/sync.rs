@@ -142,6 +142,32 @@ fn a_gap_that_the_server_does_not_show_is_closed() {
 }
 
 #[test]
+fn a_late_answer_about_one_gap_does_not_give_another_one_up() {
+    let mut world = World::live();
+    world.server.say(direct(), PEER, "one", true);
+    world.server.say(direct(), PEER, "two", false);
+    world.server.say(direct(), PEER, "three", true);
+    world.run();
+    world.now_ms += 300;
+    world.core.handle_timeout(world.now_ms);
+    world.settle();
+    world.deliver_to_server();
+    let answer = std::mem::take(&mut world.server.outgoing);
+    assert!(world.server.seen.contains(&Opcode::History));
+    // The lost push comes after all, and another one is lost.
+    world.server.push_message(direct(), 2);
+    world.server.say(direct(), PEER, "four", false);
+    world.server.say(direct(), PEER, "five", true);
+    world.deliver_to_client();
+    world.server.outgoing.extend(answer);
+    world.pass(1_000);
+    assert_eq!(world.texts(direct()), ["one", "two", "three", "four", "five"]);
+    let mut heard = world.heard();
+    heard.sort();
+    assert_eq!(heard, ["five", "four", "one", "three", "two"]);
+}
+
+#[test]
 fn a_wide_gap_takes_the_newest_page() {
     let mut world = World::live();
     world.server.say(direct(), PEER, "0", true);
