@@ -87,7 +87,7 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
       void nextTick(() => port?.rendered())
     }
     fromStart.value = top
-    atEnd.value = heights.total - top - height <= END_PX
+    atEnd.value = stuck || to === rows.length && port.fromEnd <= END_PX
     lastSeen.value = rows[heights.indexAt(top + height - 1)]?.key ?? ''
   }
 
@@ -132,7 +132,8 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
   const events: PortEvents = {
     scrolled() {
       if (port === null) return
-      stuck = options.stickToEnd && heights.total - port.top - port.height <= END_PX
+      // By what is really there: the heights of rows that were never drawn are guesses.
+      stuck = options.stickToEnd && port.fromEnd <= END_PX
       draw()
     },
     measured: onMeasured,
