@@ -32,12 +32,12 @@ test('a group of three: made, read by all, led, and left', async () => {
   await alice.page.getByRole('button', { name: 'About this group' }).first().click()
   await alice.page.getByRole('button', { name: 'Actions for Cora' }).click()
   await alice.page.getByRole('menuitem', { name: 'Make admin' }).click()
-  await cora.page.getByRole('main').getByText('Alice made you admin').waitFor()
+  await cora.page.getByRole('list', { name: 'Messages of Wild geese' }).getByText('Alice made you admin').waitFor()
 
   await bob.page.getByRole('button', { name: 'About this group' }).first().click()
   await bob.page.getByRole('button', { name: 'Leave group' }).click()
   await bob.page.getByRole('alertdialog').getByRole('button', { name: 'Leave group' }).click()
-  await cora.page.getByRole('main').getByText('Bob left').waitFor()
+  await cora.page.getByRole('list', { name: 'Messages of Wild geese' }).getByText('Bob left').waitFor()
   await cora.page.getByText('2 members').first().waitFor()
 })
 

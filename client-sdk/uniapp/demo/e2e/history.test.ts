@@ -73,8 +73,8 @@ test('new messages do not move what is read, and wait behind a pill', async () =
 
 test('ten thousand messages are a list of a few', async () => {
   const page = (await world.open()).page
+  await page.goto('about:blank')
   await page.goto(`${world.server.page}#/pages/panel/panel?kind=stress`)
-  await page.reload()
   const box = page.locator('.timeline .scroller')
   await page.getByText(/^10000 /).waitFor()
   await box.evaluate((scroller) => (scroller.scrollTop = 0))
