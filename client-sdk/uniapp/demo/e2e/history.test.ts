@@ -59,7 +59,13 @@ test('new messages do not move what is read, and wait behind a pill', async () =
   await cora.openRow(/dan/)
   await cora.message('line 120').waitFor()
   const box = cora.page.locator('.timeline .scroller')
-  await box.evaluate((scroller) => (scroller.scrollTop -= 1_500))
+  await box.hover()
+  // The list may still be measuring: whoever scrolls goes on until it moves.
+  for (let turn = 0; turn < 20 && (await cora.page.getByRole('button', { name: 'To the newest message' }).count()) === 0; turn += 1) {
+    await cora.page.mouse.wheel(0, -700)
+    await cora.page.waitForTimeout(150)
+  }
+  await cora.page.waitForTimeout(500)
   const before = await box.evaluate((scroller) => scroller.scrollTop)
   await dan.sendAll('cora', ['news one', 'news two', 'news three'])
   const pill = cora.page.getByRole('button', { name: '3 new' })
