@@ -49,8 +49,9 @@ export function nameOf(user: UserId | undefined): string {
 }
 
 /** What to call somebody in a sentence about them. */
-export function nameInSentence(user: UserId | undefined): string {
-  return user !== undefined && user === account.value?.user ? t('common.you') : nameOf(user)
+export function nameInSentence(user: UserId | undefined, place: 'start' | 'inside' = 'start'): string {
+  if (user === undefined || user !== account.value?.user) return nameOf(user)
+  return t(place === 'start' ? 'common.you' : 'common.youInside')
 }
 
 async function lookUp(): Promise<void> {

@@ -30,11 +30,11 @@ export async function startChat(): Promise<void> {
 
 async function open(): Promise<void> {
   await takePlace(yieldPlace)
-  elsewhere.value = false
   const url = serverAddress.value
   client = await createClient({ url, appName: 'hongyan-demo/0.1.0', ...platformOptions(url) })
   log('info', `client for ${url}`)
   bind(client)
+  elsewhere.value = false
   ready.value = true
 }
 

@@ -21,6 +21,13 @@ export const ready = ref(false)
 /** Whether messages go out at once. */
 export const connected = computed(() => status.value.kind === 'live' || status.value.kind === 'syncing')
 
+/** Whether somebody is signed in, so that there is something to show; also while another device has this one's place. */
+export const signedIn = computed(() => {
+  const { value } = status
+  if (account.value === undefined || value.kind === 'authRequired') return false
+  return value.kind !== 'signedOut' || value.reason.kind === 'replaced'
+})
+
 /** One conversation of the list. */
 export function conversationOf(id: ConversationId): ConversationState | undefined {
   return conversations.value.find((conversation) => conversation.id === id)

@@ -51,12 +51,12 @@ export function byteLength(text: string): number {
 }
 
 /** Names people for the texts below. */
-export type Naming = (user: string) => string
+export type Naming = (user: string, place?: 'start' | 'inside') => string
 
 /** The sentence for a change of a group. */
 export function eventText(event: GroupEvent, name: Naming): string {
   const actor = name(event.actor)
-  const named = event.users.map(name).join(', ')
+  const named = event.users.map((user) => name(user, 'inside')).join(', ')
   const hidden = event.userCount - event.users.length
   const users = hidden > 0 ? t('event.andMore', { users: named, count: hidden }) : named
   switch (event.kind) {

@@ -13,6 +13,7 @@ export const en = {
   'common.retry': 'Try again',
   'common.save': 'Save',
   'common.you': 'You',
+  'common.youInside': 'you',
   'common.unknown': 'Somebody',
 
   'login.signIn': 'Sign in',

@@ -15,6 +15,7 @@ export const zh: Texts = {
   'common.retry': '重试',
   'common.save': '保存',
   'common.you': '你',
+  'common.youInside': '你',
   'common.unknown': '某人',
 
   'login.signIn': '登录',

@@ -20,6 +20,9 @@ export function domPort(scroller: HTMLElement, content: HTMLElement, events: Por
     get top() {
       return scroller.scrollTop
     },
+    get fromEnd() {
+      return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight
+    },
     get height() {
       return scroller.clientHeight
     },

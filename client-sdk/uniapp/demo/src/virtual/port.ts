@@ -20,6 +20,8 @@ export interface PortEvents {
 export interface ScrollPort {
   /** How far it is scrolled. */
   readonly top: number
+  /** How far the end is below what is visible. */
+  readonly fromEnd: number
   /** The height of what is visible. */
   readonly height: number
   /** Scrolls at once, without animation. */

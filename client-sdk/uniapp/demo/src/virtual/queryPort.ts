@@ -6,7 +6,7 @@ import type { MeasuredRow, PortEvents, ScrollPort } from './port'
 /** What the `scroll-view` of the template is bound to. */
 export interface QueryPort extends ScrollPort {
   /** From `@scroll`. */
-  onScroll(top: number): void
+  onScroll(top: number, whole: number): void
 }
 
 interface Rect {
@@ -24,10 +24,14 @@ export function queryPort(
 ): QueryPort {
   let top = 0
   let height = uni.getSystemInfoSync().windowHeight
+  let whole = 0
   let closed = false
   const port: QueryPort = {
     get top() {
       return top
+    },
+    get fromEnd() {
+      return whole - top - height
     },
     get height() {
       return height
@@ -36,8 +40,9 @@ export function queryPort(
       top = Math.max(0, next)
       bind(top)
     },
-    onScroll(next) {
+    onScroll(next, nextWhole) {
       top = next
+      whole = nextWhole
       events.scrolled()
     },
     rendered() {

@@ -44,6 +44,8 @@ export interface Virtual<R extends Keyed> {
 
 const OVERSCAN_PX = 700
 const END_PX = 48
+/** Scroll events of a change arrive within this time after it. */
+const SETTLE_MS = 100
 
 interface Anchor {
   readonly key: string
@@ -57,6 +59,7 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
   let indexOf = new Map<string, number>()
   let port: ScrollPort | null = null
   let stuck = options.stickToEnd
+  let settling = 0
 
   const visible = shallowRef<readonly R[]>([])
   const start = ref(0)
@@ -87,7 +90,7 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
       void nextTick(() => port?.rendered())
     }
     fromStart.value = top
-    atEnd.value = heights.total - top - height <= END_PX
+    atEnd.value = stuck || to === rows.length && port.fromEnd <= END_PX
     lastSeen.value = rows[heights.indexAt(top + height - 1)]?.key ?? ''
   }
 
@@ -103,6 +106,8 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
 
   // The spacers must have their new size before the box can be scrolled there.
   async function settle(place: Anchor | null): Promise<void> {
+    settling += 1
+    setTimeout(() => (settling -= 1), SETTLE_MS)
     draw()
     await nextTick()
     restore(place)
@@ -132,7 +137,11 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
   const events: PortEvents = {
     scrolled() {
       if (port === null) return
-      stuck = options.stickToEnd && heights.total - port.top - port.height <= END_PX
+      // By what is really there: the heights of rows that were never drawn are guesses. While rows are being put in
+      // and measured the box moves by itself: then the list stays at its end.
+      if (port.fromEnd <= END_PX) stuck = options.stickToEnd
+      else if (stuck && settling > 0) port.scrollTo(heights.total)
+      else stuck = false
       draw()
     },
     measured: onMeasured,

@@ -1,0 +1,96 @@
+import { expect, test } from 'vitest'
+
+import { PASSWORD } from './support/browser.ts'
+import { Script } from './support/script.ts'
+import { useWorld } from './support/world.ts'
+
+const world = useWorld()
+const COUNT = 2_000
+/** Far fewer rows than messages are ever drawn. */
+const DRAWN_MAX = 160
+
+test('a history of 2,000 messages pages in, keeps its place, and is whole', async () => {
+  const alice = await (await world.open()).register('alice')
+  const bob = await Script.register(world.server.socket, 'bob', PASSWORD)
+  await bob.sendAll('alice', Array.from({ length: COUNT }, (_, index) => `line ${index + 1}`))
+  bob.close()
+  await alice.openRow(/bob/)
+  await alice.message(`line ${COUNT}`).waitFor()
+
+  const { page } = alice
+  const seen = new Set<number>()
+  const look = async (): Promise<number> => {
+    const numbers = (await alice.texts()).map((text) => Number(text.replace('line ', '')))
+    for (const number of numbers) seen.add(number)
+    expect(numbers.length).toBeLessThan(DRAWN_MAX)
+    // In order and without a gap, wherever the list stands.
+    numbers.forEach((number, index) => expect(number).toBe((numbers[0] ?? 0) + index))
+    return numbers[0] ?? 0
+  }
+  const place = (text: string) =>
+    page.evaluate((wanted) => {
+      const found = [...document.querySelectorAll('.timeline .message')].find((row) => row.querySelector('.text')?.textContent === wanted)
+      return found === undefined ? null : found.getBoundingClientRect().top
+    }, text)
+
+  await look()
+  for (let step = 0; step < 400 && !seen.has(1); step += 1) {
+    await page.locator('.timeline .scroller').evaluate((box) => (box.scrollTop -= 900))
+    // Two frames: the list has drawn what is there now.
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+    const top = await look()
+    const anchor = `line ${top + 15}`
+    const before = await place(anchor)
+    if (await page.getByText('Loading older messages').count()) {
+      await page.getByText('Loading older messages').waitFor({ state: 'detached' })
+      const after = await place(anchor)
+      if (before !== null && after !== null) expect(Math.abs(after - before)).toBeLessThanOrEqual(1)
+    }
+  }
+  await look()
+  expect(seen.size).toBe(COUNT)
+  await page.getByText('This is the beginning').waitFor()
+})
+
+test('new messages do not move what is read, and wait behind a pill', async () => {
+  const cora = await (await world.open()).register('cora')
+  const dan = await Script.register(world.server.socket, 'dan', PASSWORD)
+  await dan.sendAll('cora', Array.from({ length: 120 }, (_, index) => `line ${index + 1}`))
+  await cora.openRow(/dan/)
+  await cora.message('line 120').waitFor()
+  const box = cora.page.locator('.timeline .scroller')
+  await box.hover()
+  // The list may still be measuring: whoever scrolls goes on until it moves.
+  for (let turn = 0; turn < 20 && (await cora.page.getByRole('button', { name: 'To the newest message' }).count()) === 0; turn += 1) {
+    await cora.page.mouse.wheel(0, -700)
+    await cora.page.waitForTimeout(150)
+  }
+  await cora.page.waitForTimeout(500)
+  const before = await box.evaluate((scroller) => scroller.scrollTop)
+  await dan.sendAll('cora', ['news one', 'news two', 'news three'])
+  const pill = cora.page.getByRole('button', { name: '3 new' })
+  await pill.waitFor()
+  expect(Math.abs((await box.evaluate((scroller) => scroller.scrollTop)) - before)).toBeLessThanOrEqual(1)
+  await pill.click()
+  await cora.message('news three').waitFor()
+  await pill.waitFor({ state: 'detached' })
+  dan.close()
+})
+
+test('ten thousand messages are a list of a few', async () => {
+  const page = (await world.open()).page
+  await page.goto('about:blank')
+  await page.goto(`${world.server.page}#/pages/panel/panel?kind=stress`)
+  const box = page.locator('.timeline .scroller')
+  await page.getByText(/^10000 /).waitFor()
+  await box.evaluate((scroller) => (scroller.scrollTop = 0))
+  await page.getByText(/^1 /).first().waitFor()
+  for (const part of [0.2, 0.5, 0.9]) {
+    await box.evaluate((scroller, wanted) => (scroller.scrollTop = scroller.scrollHeight * wanted), part)
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+    expect(await page.locator('.timeline .vrow').count()).toBeLessThan(DRAWN_MAX)
+  }
+  await box.focus()
+  await page.keyboard.press('End')
+  await page.getByText(/^10000 /).waitFor()
+})
