@@ -67,6 +67,8 @@ export class ClientCore {
   readonly state: CoreState;
   private storing: { ticket: number; sends: ClientMsgId[]; keepsTokens: boolean } | undefined;
   private lastTicket = 0;
+  /** Events at the front of the queue that the driver has. */
+  private eventsTaken = 0;
 
   constructor(config: CoreConfig, stored: StoredState, nowMs: number) {
     this.state = new CoreState(config);
@@ -306,10 +308,13 @@ export class ClientCore {
   /** The next event. */
   pollEvent(): CoreEvent | undefined {
     const core = this.state;
-    const event = core.events.shift();
+    const event = core.events[this.eventsTaken];
     if (event !== undefined) {
+      this.eventsTaken++;
       return event;
     }
+    core.events.length = 0;
+    this.eventsTaken = 0;
     for (const conversation of core.dirtyConversations) {
       core.dirtyConversations.delete(conversation);
       return { kind: 'conversationChanged', conversation };

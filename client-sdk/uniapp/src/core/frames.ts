@@ -117,7 +117,7 @@ function onReply(core: CoreState, purpose: Purpose, payload: Uint8Array): void {
       onSession(core, Session.decode(payload), payload);
       break;
     case 'gap':
-      onGapPage(core, purpose.conversation, purpose.newestOnly, HistoryPage.decode(payload));
+      onGapPage(core, purpose.conversation, purpose, HistoryPage.decode(payload));
       break;
     case 'hello':
       onWelcome(core, Welcome.decode(payload));

@@ -61,7 +61,8 @@ export function handleGapTimeout(core: CoreState): void {
       limit: GAP_PAGE,
       backwards: newestOnly,
     });
-    core.requestFrame({ kind: 'gap', conversation: id, newestOnly }, Opcode.History, request);
+    const purpose = { kind: 'gap', conversation: id, from: gap.from, newestOnly } as const;
+    core.requestFrame(purpose, Opcode.History, request);
   }
 }
 
@@ -69,13 +70,12 @@ export function handleGapTimeout(core: CoreState): void {
 export function onGapPage(
   core: CoreState,
   id: ConversationId,
-  newestOnly: boolean,
+  asked: { readonly from: number; readonly newestOnly: boolean },
   page: HistoryPage,
 ): void {
-  const before = core.convs.get(id)?.timeline.gap();
   const messages = readMessages(page.messages);
   const [first] = messages;
-  if (newestOnly && first !== undefined) {
+  if (asked.newestOnly && first !== undefined) {
     rebase(core, id, first.seq);
   }
   for (const message of messages) {
@@ -86,8 +86,9 @@ export function onGapPage(
     return;
   }
   const after = conv.timeline.gap();
-  if (after !== undefined && after.from === before?.from && after.to === before.to) {
-    // The server does not have it, or does not show it: it will never come.
+  if (after?.from === asked.from) {
+    // The server does not have it, or does not show it: it will never come. Any
+    // other gap is one that it was not asked about.
     rebase(core, id, after.to + 1);
   }
   core.gaps.delete(id);

@@ -324,11 +324,6 @@ export class Outbox {
   entries(): OutboxEntry[] {
     return [...this.slots.values()].map((slot) => slot.entry);
   }
-
-  /** The conversations that have something here. */
-  conversations(): ConversationId[] {
-    return [...this.byConversation.keys()];
-  }
 }
 
 function pendingOf(entry: OutboxEntry): PendingMessage {

@@ -14,7 +14,13 @@ export type Purpose =
   /** Opens the session by credentials or refresh token. */
   | { readonly kind: 'authenticate' }
   /** Fills a gap, or takes the newest page when it is too wide. */
-  | { readonly kind: 'gap'; readonly conversation: ConversationId; readonly newestOnly: boolean }
+  | {
+      readonly kind: 'gap';
+      readonly conversation: ConversationId;
+      /** The lowest seq that was asked for. */
+      readonly from: number;
+      readonly newestOnly: boolean;
+    }
   /** Opens the connection. */
   | { readonly kind: 'hello' }
   /** Signs out; the app waits. */

@@ -137,14 +137,26 @@ async function checkRust(end: End, truth: readonly Message[], problems: string[]
   for (let round = 0; round < SETTLE_ROUNDS && told().length < wanted.length; round++) {
     await sleep(100);
   }
+  const lines = told();
+  const twice = lines.length - new Set(lines).size;
+  const missing = wanted.flatMap((text, at) => (lines.includes(text) ? [] : [at]));
   // Its own texts are told when they are written, the others' as they come.
   const others = (texts: readonly string[]) => texts.filter((it) => !it.startsWith('rosa-'));
-  const all = (texts: readonly string[]) => [...texts].sort().join('\n');
-  if (others(told()).join('\n') !== others(wanted).join('\n') || all(told()) !== all(wanted)) {
+  const present = others(wanted).filter((text) => lines.includes(text));
+  const inOrder = others(lines).join('\n') === present.join('\n');
+  if (missing.length > 0 || twice > 0 || !inOrder) {
     problems.push(
-      `the Rust client told ${told().length} texts of ${wanted.length}, or in another order`,
+      `the Rust client: ${missing.length} of ${wanted.length} texts not told (${ranges(missing)}), ` +
+        `${twice} told twice, ${inOrder ? 'in order' : 'out of order'}`,
     );
   }
+}
+
+/** 1-3, 7-7 */
+function ranges(numbers: readonly number[]): string {
+  const starts = numbers.filter((it) => !numbers.includes(it - 1));
+  const ends = numbers.filter((it) => !numbers.includes(it + 1));
+  return starts.map((it, at) => `${it}-${ends[at]}`).join(', ');
 }
 
 const SETTLE_ROUNDS = 400;

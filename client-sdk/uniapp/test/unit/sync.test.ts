@@ -123,6 +123,29 @@ test('a gap that the server does not show is closed', () => {
   expect(count(world, Opcode.History)).toBe(1);
 });
 
+test('a late answer about one gap does not give another one up', () => {
+  const world = World.live();
+  world.server.say(DIRECT, PEER, 'one', true);
+  world.server.say(DIRECT, PEER, 'two', false);
+  world.server.say(DIRECT, PEER, 'three', true);
+  world.run();
+  world.nowMs += 300;
+  world.core.handleTimeout(world.nowMs);
+  world.settle();
+  world.deliverToServer();
+  const answer = world.server.outgoing.splice(0);
+  expect(count(world, Opcode.History)).toBe(1);
+  // The lost push comes after all, and another one is lost.
+  world.server.pushMessage(DIRECT, 2);
+  world.server.say(DIRECT, PEER, 'four', false);
+  world.server.say(DIRECT, PEER, 'five', true);
+  world.deliverToClient();
+  world.server.outgoing.push(...answer);
+  world.pass(1_000);
+  expect(world.texts()).toEqual(['one', 'two', 'three', 'four', 'five']);
+  expect(world.heard().sort()).toEqual(['five', 'four', 'one', 'three', 'two']);
+});
+
 test('a wide gap takes the newest page', () => {
   const world = World.live();
   world.server.say(DIRECT, PEER, '0', true);
