@@ -60,7 +60,7 @@ test.runIf(process.env['HY_SCREENS'] === '1')('screens in both widths and both t
   await alice.page.getByRole('radio', { name: 'Dark' }).click()
   await shot(alice, 'app-settings-desk-dark')
   await alice.page.getByRole('button', { name: 'Devices' }).click()
-  await alice.page.getByText('This device').waitFor()
+  await alice.page.getByRole('heading', { name: 'This device' }).waitFor()
   await shot(alice, 'app-devices-desk-dark')
   await alice.page.getByRole('button', { name: 'Close' }).click()
   await alice.page.getByRole('radio', { name: '中文' }).click()
