@@ -15,6 +15,9 @@ export function domPort(scroller: HTMLElement, content: HTMLElement, events: Por
   const box = new ResizeObserver(() => events.resized())
   const onScroll = (): void => events.scrolled()
   scroller.addEventListener('scroll', onScroll, { passive: true })
+  const onMove = (): void => events.moved()
+  scroller.addEventListener('wheel', onMove, { passive: true })
+  scroller.addEventListener('touchmove', onMove, { passive: true })
   box.observe(scroller)
   return {
     get top() {
@@ -46,6 +49,8 @@ export function domPort(scroller: HTMLElement, content: HTMLElement, events: Por
     },
     close() {
       scroller.removeEventListener('scroll', onScroll)
+      scroller.removeEventListener('wheel', onMove)
+      scroller.removeEventListener('touchmove', onMove)
       rows.disconnect()
       box.disconnect()
     },

@@ -10,6 +10,8 @@ export interface MeasuredRow {
 export interface PortEvents {
   /** The user, or the list itself, scrolled. */
   scrolled(): void
+  /** A hand moves the box: a wheel or a finger. */
+  moved(): void
   /** Rows were measured for the first time, or grew or shrank. */
   measured(rows: readonly MeasuredRow[]): void
   /** The box itself changed its size. */

@@ -45,7 +45,9 @@ export interface Virtual<R extends Keyed> {
 const OVERSCAN_PX = 700
 const END_PX = 48
 /** Scroll events of a change arrive within this time after it. */
-const SETTLE_MS = 100
+const SETTLE_MS = 500
+/** A hand that moved the box so lately is why it scrolls. */
+const HAND_MS = 300
 
 interface Anchor {
   readonly key: string
@@ -60,6 +62,7 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
   let port: ScrollPort | null = null
   let stuck = options.stickToEnd
   let settling = 0
+  let handMs = 0
 
   const visible = shallowRef<readonly R[]>([])
   const start = ref(0)
@@ -140,9 +143,12 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
       // By what is really there: the heights of rows that were never drawn are guesses. While rows are being put in
       // and measured the box moves by itself: then the list stays at its end.
       if (port.fromEnd <= END_PX) stuck = options.stickToEnd
-      else if (stuck && settling > 0) port.scrollTo(heights.total)
+      else if (stuck && settling > 0 && Date.now() - handMs > HAND_MS) port.scrollTo(heights.total)
       else stuck = false
       draw()
+    },
+    moved() {
+      handMs = Date.now()
     },
     measured: onMeasured,
     resized() {
