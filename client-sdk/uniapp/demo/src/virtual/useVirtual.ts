@@ -117,6 +117,10 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
     draw()
     await nextTick()
     port?.rendered()
+    if (stuck && port !== null && port.fromEnd > 1) {
+      port.scrollTo(heights.total)
+      draw()
+    }
   }
 
   function take(next: readonly R[]): void {
@@ -143,7 +147,9 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
       // By what is really there: the heights of rows that were never drawn are guesses. While rows are being put in
       // and measured the box moves by itself: then the list stays at its end.
       if (port.fromEnd <= END_PX) stuck = options.stickToEnd
-      else if (stuck && settling > 0 && Date.now() - handMs > HAND_MS) port.scrollTo(heights.total)
+      else if (stuck && settling > 0 && Date.now() - handMs > HAND_MS) {
+        port.scrollTo(heights.total)
+      }
       else stuck = false
       draw()
     },
