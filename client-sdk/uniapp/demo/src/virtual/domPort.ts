@@ -1,6 +1,9 @@
 /** A scrolling box in a browser. Sizes arrive through ResizeObserver, before the frame is painted: corrections are never seen. */
 import type { MeasuredRow, PortEvents, ScrollPort } from './port'
 
+/** How people scroll: wheel, finger, keys, and the scroll bar. */
+const HANDS = ['wheel', 'touchmove', 'keydown', 'pointerdown', 'pointermove'] as const
+
 /** Follows `scroller`; the rows are the children of `content` with a `data-key`. */
 export function domPort(scroller: HTMLElement, content: HTMLElement, events: PortEvents): ScrollPort {
   const observed = new Set<Element>()
@@ -16,10 +19,10 @@ export function domPort(scroller: HTMLElement, content: HTMLElement, events: Por
   const onScroll = (): void => events.scrolled()
   scroller.addEventListener('scroll', onScroll, { passive: true })
   const onMove = (): void => events.moved()
-  scroller.addEventListener('wheel', onMove, { passive: true })
-  scroller.addEventListener('touchmove', onMove, { passive: true })
+  for (const name of HANDS) scroller.addEventListener(name, onMove, { passive: true })
   box.observe(scroller)
   return {
+    feelsHands: true,
     get top() {
       return scroller.scrollTop
     },
@@ -49,8 +52,7 @@ export function domPort(scroller: HTMLElement, content: HTMLElement, events: Por
     },
     close() {
       scroller.removeEventListener('scroll', onScroll)
-      scroller.removeEventListener('wheel', onMove)
-      scroller.removeEventListener('touchmove', onMove)
+      for (const name of HANDS) scroller.removeEventListener(name, onMove)
       rows.disconnect()
       box.disconnect()
     },

@@ -20,6 +20,8 @@ export interface PortEvents {
 
 /** A box that scrolls. */
 export interface ScrollPort {
+  /** Whether `moved` is told: otherwise whatever scrolls may be a hand. */
+  readonly feelsHands: boolean
   /** How far it is scrolled. */
   readonly top: number
   /** How far the end is below what is visible. */
