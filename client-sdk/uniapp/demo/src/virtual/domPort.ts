@@ -1,6 +1,9 @@
 /** A scrolling box in a browser. Sizes arrive through ResizeObserver, before the frame is painted: corrections are never seen. */
 import type { MeasuredRow, PortEvents, ScrollPort } from './port'
 
+/** How people scroll: wheel, finger, keys, and the scroll bar. */
+const HANDS = ['wheel', 'touchmove', 'keydown', 'pointerdown', 'pointermove'] as const
+
 /** Follows `scroller`; the rows are the children of `content` with a `data-key`. */
 export function domPort(scroller: HTMLElement, content: HTMLElement, events: PortEvents): ScrollPort {
   const observed = new Set<Element>()
@@ -15,8 +18,11 @@ export function domPort(scroller: HTMLElement, content: HTMLElement, events: Por
   const box = new ResizeObserver(() => events.resized())
   const onScroll = (): void => events.scrolled()
   scroller.addEventListener('scroll', onScroll, { passive: true })
+  const onMove = (): void => events.moved()
+  for (const name of HANDS) scroller.addEventListener(name, onMove, { passive: true })
   box.observe(scroller)
   return {
+    feelsHands: true,
     get top() {
       return scroller.scrollTop
     },
@@ -46,6 +52,7 @@ export function domPort(scroller: HTMLElement, content: HTMLElement, events: Por
     },
     close() {
       scroller.removeEventListener('scroll', onScroll)
+      for (const name of HANDS) scroller.removeEventListener(name, onMove)
       rows.disconnect()
       box.disconnect()
     },

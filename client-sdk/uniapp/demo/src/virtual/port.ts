@@ -10,6 +10,8 @@ export interface MeasuredRow {
 export interface PortEvents {
   /** The user, or the list itself, scrolled. */
   scrolled(): void
+  /** A hand moves the box: a wheel or a finger. */
+  moved(): void
   /** Rows were measured for the first time, or grew or shrank. */
   measured(rows: readonly MeasuredRow[]): void
   /** The box itself changed its size. */
@@ -18,6 +20,8 @@ export interface PortEvents {
 
 /** A box that scrolls. */
 export interface ScrollPort {
+  /** Whether `moved` is told: otherwise whatever scrolls may be a hand. */
+  readonly feelsHands: boolean
   /** How far it is scrolled. */
   readonly top: number
   /** How far the end is below what is visible. */

@@ -27,6 +27,7 @@ export function queryPort(
   let whole = 0
   let closed = false
   const port: QueryPort = {
+    feelsHands: false,
     get top() {
       return top
     },

@@ -45,7 +45,11 @@ export interface Virtual<R extends Keyed> {
 const OVERSCAN_PX = 700
 const END_PX = 48
 /** Scroll events of a change arrive within this time after it. */
-const SETTLE_MS = 100
+const SETTLE_MS = 500
+/** When, after a change, the end is looked for again. */
+const HOLD_MS = [60, 200, 450]
+/** A hand that moved the box so lately is why it scrolls. */
+const HAND_MS = 600
 
 interface Anchor {
   readonly key: string
@@ -60,6 +64,7 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
   let port: ScrollPort | null = null
   let stuck = options.stickToEnd
   let settling = 0
+  let handMs = 0
 
   const visible = shallowRef<readonly R[]>([])
   const start = ref(0)
@@ -104,9 +109,16 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
     }
   }
 
+  function hold(): void {
+    if (!stuck || port === null || port.fromEnd <= 1) return
+    port.scrollTo(heights.total)
+    draw()
+  }
+
   // The spacers must have their new size before the box can be scrolled there.
   async function settle(place: Anchor | null): Promise<void> {
     settling += 1
+    for (const after of HOLD_MS) setTimeout(hold, after)
     setTimeout(() => (settling -= 1), SETTLE_MS)
     draw()
     await nextTick()
@@ -114,6 +126,7 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
     draw()
     await nextTick()
     port?.rendered()
+    hold()
   }
 
   function take(next: readonly R[]): void {
@@ -140,9 +153,12 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
       // By what is really there: the heights of rows that were never drawn are guesses. While rows are being put in
       // and measured the box moves by itself: then the list stays at its end.
       if (port.fromEnd <= END_PX) stuck = options.stickToEnd
-      else if (stuck && settling > 0) port.scrollTo(heights.total)
+      else if (stuck && (port.feelsHands ? Date.now() - handMs > HAND_MS : settling > 0)) port.scrollTo(heights.total)
       else stuck = false
       draw()
+    },
+    moved() {
+      handMs = Date.now()
     },
     measured: onMeasured,
     resized() {
