@@ -38,7 +38,7 @@ pub enum Effect {
         conn: ConnId,
         /// Length and frame, shared by all receivers.
         frame: Bytes,
-        /// It may wait a moment for company on its way: see [`is_patient`].
+        /// It may wait a moment for company on its way: see `is_patient`.
         patient: bool,
     },
     /// Queue these last bytes, then close.

@@ -19,6 +19,7 @@ interface End {
 export async function verify(end: End): Promise<string[]> {
   const problems: string[] = [];
   await settle(end, problems);
+  await rustSettles(end);
   const truth = new Map<ConversationId, Message[]>();
   for (const person of end.people) {
     // A device that holds nothing: all it knows is the server's.
@@ -58,6 +59,27 @@ async function settle(end: End, problems: string[]): Promise<void> {
     const pending = conversations.value.reduce((sum, it) => sum + it.pending, 0);
     problems.push(`${person.name} is ${status.value.kind} with ${pending} messages unsent`);
   }
+}
+
+/** Waits until what the Rust client was given is stored: it may take 30 s to connect again. */
+async function rustSettles(end: End): Promise<void> {
+  const [person] = end.people;
+  if (end.rust === undefined || person === undefined) {
+    return;
+  }
+  const witness = await client(end.server);
+  await witness.login(person.name, PASSWORD);
+  await witness.waitLive();
+  for (let round = 0; round < RUST_ROUNDS; round++) {
+    const messages = await history(witness, end.group);
+    const texts = new Set(messages.map(({ body }) => (body.kind === 'text' ? body.text : '')));
+    if (end.rustSent.every((text) => texts.has(text))) {
+      break;
+    }
+    await sleep(1_000);
+  }
+  await witness.logout();
+  await witness.shutdown();
 }
 
 async function history(witness: Client, id: ConversationId): Promise<Message[]> {
@@ -160,3 +182,4 @@ function ranges(numbers: readonly number[]): string {
 }
 
 const SETTLE_ROUNDS = 400;
+const RUST_ROUNDS = 60;

@@ -4,13 +4,18 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 interface Pair {
   readonly client: Socket;
   readonly server: Socket;
+  /** Bytes were swallowed: what would come next does not follow. */
+  torn: boolean;
 }
 
 /** Stands between one client and a server. */
 export class FlakyLink {
   /** Every piece waits so long, each way. */
   delayMs = 0;
-  /** Takes everything and passes nothing on, and says nothing of it. */
+  /**
+   * Takes everything and passes nothing on, and says nothing of it. A
+   * connection that lost bytes so ends with it: TCP never goes on behind a hole.
+   */
   deaf = false;
   /** Refuses new connections. */
   closed = false;
@@ -34,11 +39,7 @@ export class FlakyLink {
 
   /** Breaks all connections, with what is on its way. */
   drop(): void {
-    for (const { client, server } of this.pairs) {
-      client.destroy();
-      server.destroy();
-    }
-    this.pairs.clear();
+    this.breakThose(() => true);
   }
 
   /** Passes everything on at once again. */
@@ -46,6 +47,7 @@ export class FlakyLink {
     this.delayMs = 0;
     this.deaf = false;
     this.closed = false;
+    this.breakThose(({ torn }) => torn);
   }
 
   stop(): Promise<void> {
@@ -55,13 +57,21 @@ export class FlakyLink {
     });
   }
 
+  private breakThose(which: (pair: Pair) => boolean): void {
+    for (const pair of [...this.pairs].filter(which)) {
+      this.pairs.delete(pair);
+      pair.client.destroy();
+      pair.server.destroy();
+    }
+  }
+
   private accept(client: Socket): void {
     if (this.closed) {
       client.destroy();
       return;
     }
     const server = connect(this.target, '127.0.0.1');
-    const pair = { client, server };
+    const pair: Pair = { client, server, torn: false };
     this.pairs.add(pair);
     const end = () => {
       this.pairs.delete(pair);
@@ -72,16 +82,17 @@ export class FlakyLink {
       [client, server],
       [server, client],
     ] as const) {
-      this.pipe(from, to);
+      this.pipe(pair, from, to);
       from.on('error', end).on('close', end);
     }
   }
 
   /** In order, whatever the delays are. */
-  private pipe(from: Socket, to: Socket): void {
+  private pipe(pair: Pair, from: Socket, to: Socket): void {
     let before: Promise<void> = Promise.resolve();
     from.on('data', (data) => {
       if (this.deaf) {
+        pair.torn = true;
         return;
       }
       const wait = new Promise<void>((done) => {
