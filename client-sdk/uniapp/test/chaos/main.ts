@@ -52,8 +52,8 @@ const group = groupConversation(made.id);
 const ids = new Map(users.map(({ name, user }) => [name, user]));
 const direct = (person: Person, other: string) => person.client.direct(ids.get(other) ?? '');
 /**
- * The group gets a fourth of what is said: the Rust client waits up to 30 s to
- * connect again, and may then have missed no more than one sync brings (200).
+ * The group gets a fourth of what is said: the Rust client may have missed no
+ * more than one sync brings (200) when it is back.
  */
 const often = (id: ConversationId) => [id, id, id];
 const rooms = new Map<Person, ConversationId[]>([
@@ -155,6 +155,9 @@ function act(): void {
   }
 }
 
+/** As a phone does whose network is back; by itself it waits up to 30 s, and again when that fails. */
+const nudge = setInterval(() => rust?.type('/resume'), 5_000);
+
 while (Date.now() < endMs) {
   act();
   await sleep(random.below(80));
@@ -170,6 +173,7 @@ console.log(JSON.stringify({ seed, ...counts, problems: problems.length }));
 for (const problem of problems.slice(0, 20)) {
   console.error(problem);
 }
+clearInterval(nudge);
 await rust?.stop();
 await rustProxy.stop();
 await Promise.all(people.map((person) => person.stop()));
