@@ -12,6 +12,7 @@ mod crash;
 mod failing_log;
 mod jwks_url;
 mod limits;
+mod priorities;
 mod sdk;
 mod slow;
 mod support;
