@@ -36,6 +36,7 @@ pub mod page;
 pub mod peers;
 pub mod plan;
 pub mod probe;
+pub mod pulse;
 pub mod report;
 pub mod roster;
 pub mod scenario;

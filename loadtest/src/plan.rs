@@ -176,11 +176,11 @@ impl Plan {
         Duration::from_secs(self.drain_s)
     }
 
-    /// Messages that each stream of `topology` sends, at most.
+    /// Messages that each flow of `topology` sends, at most.
     #[must_use]
     pub fn quota(&self, topology: &Topology) -> u64 {
         match self.stop {
-            Stop::Messages { messages } => messages.div_ceil(topology.streams().max(1) as u64),
+            Stop::Messages { messages } => messages.div_ceil(topology.flows().max(1) as u64),
             Stop::Time => u64::MAX,
         }
     }

@@ -23,6 +23,8 @@ pub enum Input {
     Disconnected(ClientError),
     /// A command came to its end.
     Done(Outcome),
+    /// So many events were dropped, because this program was too slow.
+    EventsLost(u64),
     /// The terminal's window is or is not in front.
     Focus(bool),
     /// A key was pressed.
@@ -41,6 +43,15 @@ pub enum Input {
         columns: u16,
         /// From top to bottom.
         rows: u16,
+    },
+    /// Messages that were missed are not told, because they are too old.
+    Skipped {
+        /// Where.
+        conversation: ConversationId,
+        /// The first.
+        from_seq: u64,
+        /// The last.
+        to_seq: u64,
     },
     /// The connection's state changed.
     Status(Status),

@@ -9,16 +9,20 @@
 //! 14:03:31 bob: hi there
 //! ```
 //!
-//! Pure: it compares the model with what it has told. Invariant: the lines of
-//! one conversation come in its order.
+//! Pure: it compares the model with what it has told. A conversation that is
+//! opened is told from its timeline; what others say from then on, and what
+//! they say elsewhere, is told as the events come, for a timeline starts again
+//! higher up when much was missed. Invariant: the lines of one conversation
+//! come in its order.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use hongyan_client::{
     AckLevel, Body, ClientMsgId, ConversationId, Message, SendState, Status, TimelineView,
 };
 
+use crate::io::Input;
 use crate::model::{Model, Overlay, people};
 use crate::rows;
 use crate::slash::COMMANDS;
@@ -34,19 +38,43 @@ pub struct Printer {
     unexplained_since_ms: Option<u64>,
     notice: Option<(String, u64)>,
     open: Option<ConversationId>,
+    /// Up to here each conversation was told.
     seqs: BTreeMap<ConversationId, u64>,
+    /// And up to here from its timeline.
+    opened: BTreeMap<ConversationId, u64>,
+    /// What was written here, and how far it got.
     own: BTreeMap<ClientMsgId, &'static str>,
-    elsewhere: VecDeque<(u64, Arc<Message>)>,
+    /// What the user wrote on other devices.
+    own_elsewhere: BTreeSet<ClientMsgId>,
+    heard: VecDeque<Heard>,
+    lost: u64,
     told_members: bool,
 }
 
+/// What events said and is to be told, in their order.
+#[derive(Debug)]
+enum Heard {
+    Message { until_ms: u64, message: Arc<Message> },
+    Skipped { conversation: ConversationId, from_seq: u64, to_seq: u64 },
+}
+
 impl Printer {
-    /// A message arrived; it is told with the next [`Printer::lines`] unless
-    /// its conversation is open.
-    pub fn note_message(&mut self, model: &Model, message: &Arc<Message>) {
-        if self.elsewhere.len() < ELSEWHERE_MAX {
-            let until_ms = model.now_ms + NAME_WAIT_MS;
-            self.elsewhere.push_back((until_ms, Arc::clone(message)));
+    /// An event came; what it says is told with the next [`Printer::lines`].
+    pub fn note(&mut self, model: &Model, input: &Input) {
+        match input {
+            Input::EventsLost(count) => self.lost += count,
+            Input::Message(message) => {
+                let until_ms = model.now_ms + NAME_WAIT_MS;
+                self.heard.push_back(Heard::Message { until_ms, message: Arc::clone(message) });
+            }
+            Input::Skipped { conversation, from_seq, to_seq } => {
+                self.heard.push_back(Heard::Skipped {
+                    conversation: *conversation,
+                    from_seq: *from_seq,
+                    to_seq: *to_seq,
+                });
+            }
+            _ => {}
         }
     }
 
@@ -56,7 +84,8 @@ impl Printer {
         self.tell_link(model, &mut said);
         self.tell_overlay(model, &mut said);
         self.tell_open(model, &mut said);
-        self.tell_elsewhere(model, &mut said);
+        self.tell_heard(model, &mut said);
+        self.tell_lost(model, &mut said);
         self.tell_notice(model, &mut said);
         let time = words::clock_seconds(model.now_ms, &model.setup.zone);
         said.into_iter().map(|line| format!("{time} {line}")).collect()
@@ -148,16 +177,46 @@ impl Printer {
             return;
         }
         let newest = view.messages.last().map_or(0, |message| message.seq);
-        let oldest = newest.saturating_sub(HISTORY_MESSAGES);
-        let told = self.seqs.entry(chat.id).or_insert(oldest);
-        let from = std::mem::replace(told, newest.max(*told));
-        for message in view.messages.iter().filter(|message| message.seq > from) {
-            let own = message.client_msg_id;
-            if !own.is_some_and(|id| self.own.contains_key(&id)) {
-                said.push(told_message(model, message));
+        let first_look = !self.opened.contains_key(&chat.id);
+        let opened = *self.opened.entry(chat.id).or_insert(newest);
+        if first_look {
+            self.seqs.entry(chat.id).or_insert(newest.saturating_sub(HISTORY_MESSAGES));
+            self.tell_timeline(model, view, said);
+        }
+        // What was written here in no time was never seen to be on its way.
+        for message in view.messages.iter().filter(|message| message.seq > opened) {
+            if written_by_me(model, message).is_some() {
+                self.tell_message(model, message, said);
             }
         }
         self.tell_own(view, said);
+    }
+
+    /// What the timeline holds above what was told.
+    fn tell_timeline(&mut self, model: &Model, view: &TimelineView, said: &mut Vec<String>) {
+        let told = self.seqs.get(&view.conversation).copied().unwrap_or(0);
+        for message in view.messages.iter().filter(|message| message.seq > told) {
+            self.tell_message(model, message, said);
+        }
+        let newest = view.messages.last().map_or(0, |message| message.seq);
+        self.seqs.insert(view.conversation, newest.max(told));
+    }
+
+    /// Tells a message, if it is not one of the user's that was told before.
+    fn tell_message(&mut self, model: &Model, message: &Message, said: &mut Vec<String>) {
+        if let Some(id) = written_by_me(model, message)
+            && (self.own.contains_key(&id) || !self.own_elsewhere.insert(id))
+        {
+            return;
+        }
+        let told = told_message(model, message);
+        let place = message.conversation;
+        said.push(match place {
+            ConversationId::Group(_) if model.open_id() != Some(place) => {
+                format!("[{}] {told}", model.title(place))
+            }
+            _ => told,
+        });
     }
 
     /// Own messages: the text once, then how far it got.
@@ -188,26 +247,57 @@ impl Printer {
         }
     }
 
-    /// Messages of other conversations, once it is known whose they are and
-    /// what everything in them is called.
-    fn tell_elsewhere(&mut self, model: &Model, said: &mut Vec<String>) {
-        while let Some((until_ms, message)) = self.elsewhere.front() {
-            if !is_named(model, message) && *until_ms > model.now_ms {
+    /// What events said, once it is known whose it is and what everything in
+    /// it is called. When too much waits for names, it is told without them.
+    fn tell_heard(&mut self, model: &Model, said: &mut Vec<String>) {
+        while let Some(heard) = self.heard.front() {
+            if let Heard::Message { until_ms, message } = heard
+                && !is_named(model, message)
+                && *until_ms > model.now_ms
+                && self.heard.len() <= HEARD_MAX
+            {
                 return;
             }
-            if model.open_id() != Some(message.conversation) {
-                let told = self.seqs.entry(message.conversation).or_insert(0);
-                if message.seq > *told {
-                    *told = message.seq;
-                    said.push(match message.conversation {
-                        ConversationId::Direct(..) => told_message(model, message),
-                        id => format!("[{}] {}", model.title(id), told_message(model, message)),
-                    });
+            match self.heard.pop_front() {
+                Some(Heard::Message { message, .. })
+                    if self.advance(message.conversation, message.seq) =>
+                {
+                    self.tell_message(model, &message, said);
                 }
+                Some(Heard::Skipped { conversation, from_seq, to_seq })
+                    if self.advance(conversation, to_seq) =>
+                {
+                    let title = model.title(conversation);
+                    said.push(format!("* not told: messages {from_seq} to {to_seq} of {title}"));
+                }
+                _ => {}
             }
-            self.elsewhere.pop_front();
         }
     }
+
+    /// This program was too slow: what there is of it is in the timelines.
+    fn tell_lost(&mut self, model: &Model, said: &mut Vec<String>) {
+        if std::mem::take(&mut self.lost) > 0 {
+            said.push("* too much happened at once: some of it is not told".into());
+            if let Some(chat) = &model.chat {
+                self.tell_timeline(model, &chat.view, said);
+            }
+        }
+    }
+
+    /// Whether `seq` was not told yet; from now on it was.
+    fn advance(&mut self, conversation: ConversationId, seq: u64) -> bool {
+        let told = self.seqs.entry(conversation).or_insert(0);
+        let new = seq > *told;
+        *told = seq.max(*told);
+        new
+    }
+}
+
+/// The id of a message that this user wrote, on whatever device.
+fn written_by_me(model: &Model, message: &Message) -> Option<ClientMsgId> {
+    let me = model.account.as_ref().map(|account| account.user);
+    message.client_msg_id.filter(|_| message.sender.is_some() && message.sender == me)
 }
 
 /// The connection in words, and why there is none.
@@ -284,7 +374,8 @@ const fn state_words(state: &SendState) -> &'static str {
 }
 
 const CONNECTING: &str = "connecting";
-const ELSEWHERE_MAX: usize = 1_000;
+/// So many messages wait for names at most.
+const HEARD_MAX: usize = 1_000;
 const NAME_WAIT_MS: u64 = 3_000;
 const HISTORY_MESSAGES: u64 = 10;
 const EXCERPT_CELLS: usize = 40;

@@ -38,6 +38,7 @@ use crate::requests::{Purpose, Requests};
 use crate::session::{Credentials, Link, Phase, Status};
 use crate::store::{Account, StoreBatch, StoreError, StoreOp, StoredState, Tokens};
 use crate::sync::{SyncRun, Unknown};
+use crate::telling::{Listening, Missed};
 use crate::timeline::{Timeline, TimelineView};
 
 /// A conversation and its timeline.
@@ -49,6 +50,9 @@ pub(crate) struct Conv {
     pub(crate) stored_from_seq: u64,
     /// The highest seq heard on this connection.
     pub(crate) heard_seq: u64,
+    /// Own messages of this device that were stored and passed to the
+    /// timeline, but lie above what was told: an ack is not a message to tell.
+    pub(crate) own_acked: BTreeSet<u64>,
 }
 
 /// What the next batch will hold.
@@ -92,6 +96,8 @@ pub struct ClientCore {
     pub(crate) dirty_conversations: BTreeSet<ConversationId>,
     pub(crate) dirty_timelines: BTreeSet<ConversationId>,
     pub(crate) gaps: BTreeMap<ConversationId, u64>,
+    pub(crate) listening: Listening,
+    pub(crate) missed: BTreeMap<ConversationId, Missed>,
     pub(crate) delivered_due: BTreeMap<ConversationId, u64>,
     pub(crate) cursors_unconfirmed: BTreeMap<ConversationId, u64>,
     pub(crate) cursors_before_heartbeat: BTreeMap<ConversationId, u64>,
@@ -136,6 +142,8 @@ impl ClientCore {
             dirty_conversations: BTreeSet::new(),
             dirty_timelines: BTreeSet::new(),
             gaps: BTreeMap::new(),
+            listening: Listening::Yes,
+            missed: BTreeMap::new(),
             delivered_due: BTreeMap::new(),
             cursors_unconfirmed: BTreeMap::new(),
             cursors_before_heartbeat: BTreeMap::new(),
@@ -348,6 +356,7 @@ impl ClientCore {
     pub fn poll_timeout(&self, now_ms: u64) -> Option<u64> {
         let live = self.link.phase == Phase::Live;
         let gap = if live { self.gap_deadline_ms() } else { None };
+        let missed = if live { self.missed_deadline_ms() } else { None };
         let reads = self.reads_retry_at_ms.filter(|_| live);
         let outbox = if live { self.outbox.next_deadline_ms(now_ms) } else { None };
         [
@@ -357,6 +366,7 @@ impl ClientCore {
             self.sync_deadline_ms(),
             self.unknown_deadline_ms().filter(|_| self.link.in_session()),
             gap,
+            missed,
             reads,
             self.watch_deadline_ms().filter(|_| live),
             outbox,
@@ -375,6 +385,7 @@ impl ClientCore {
         self.handle_sync_timeout(now_ms);
         self.handle_unknown_timeout(now_ms);
         self.handle_gap_timeout(now_ms);
+        self.handle_missed_timeout(now_ms);
         self.handle_reads_timeout(now_ms);
         self.handle_watch_timeout(now_ms);
     }
@@ -502,6 +513,7 @@ impl ClientCore {
         self.devices = None;
         self.dirty_records.clear();
         self.gaps.clear();
+        self.missed.clear();
         self.unknown.clear();
         self.delivered_due.clear();
         self.cursors_unconfirmed.clear();

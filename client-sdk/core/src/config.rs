@@ -45,6 +45,9 @@ pub struct CoreConfig {
     /// How long a missing message may still be on its way before it is asked
     /// for.
     pub gap_grace_ms: u64,
+    /// Messages of a conversation that were missed and that no timeline
+    /// holds: so many are read to be told of. Older ones are skipped.
+    pub missed_max: u64,
     /// Messages in the outbox, of all conversations, failed ones included.
     pub outbox_max: usize,
     /// App requests that wait for a reply.
@@ -69,6 +72,7 @@ impl CoreConfig {
             backoff: BackoffConfig::default(),
             stable_after_ms: 30_000,
             gap_grace_ms: 300,
+            missed_max: 10_000,
             outbox_max: 10_000,
             requests_max: 1_024,
             timeline_window: 200,

@@ -113,6 +113,7 @@ fn record(last_seq: u64) -> ConversationRecord {
         first_seq: 1,
         peer_delivered_seq: 4,
         peer_read_seq: 3,
+        told_seq: 2,
         group: Some(GroupInfo {
             id: group(),
             name: "group".into(),

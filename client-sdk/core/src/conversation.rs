@@ -111,6 +111,8 @@ pub struct ConversationRecord {
     pub peer_delivered_seq: u64,
     /// The other person's read cursor.
     pub peer_read_seq: u64,
+    /// The app was told of everything up to here.
+    pub told_seq: u64,
     /// Groups only.
     pub group: Option<GroupInfo>,
     /// `group` counts in the events up to this seq, and none after it.
@@ -134,6 +136,7 @@ impl ConversationRecord {
             first_seq: 1,
             peer_delivered_seq: 0,
             peer_read_seq: 0,
+            told_seq: 0,
             group: None,
             group_seq: 0,
             gone: false,
@@ -257,6 +260,7 @@ impl ConversationRecord {
             &mut self.floor_seq,
             &mut self.peer_delivered_seq,
             &mut self.peer_read_seq,
+            &mut self.told_seq,
             &mut self.group_seq,
         ] {
             *seq = (*seq).min(last_seq);

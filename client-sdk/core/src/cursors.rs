@@ -65,9 +65,11 @@ impl ClientCore {
     }
 
     /// Notes that the newest messages are on this device, when others sent
-    /// them.
+    /// them. What is still to be read comes first.
     pub(crate) fn note_delivered(&mut self, id: ConversationId) {
-        let Some(me) = self.me() else { return };
+        let Some(me) = self.me().filter(|_| !self.is_behind(id)) else {
+            return;
+        };
         let Some(conv) = self.convs.get_mut(&id) else {
             return;
         };

@@ -52,9 +52,22 @@ pub enum Event {
     /// The connection ended or could not be opened.
     Disconnected(ClientError),
     /// A message that this device had not seen: pushed, or missed while it
-    /// was away. Not told for what a cold start brings, unless none of the
-    /// user's devices had it.
+    /// was away, however much that was. Those of a conversation come in the
+    /// order of their seqs, each once. Not told for what a cold start brings,
+    /// unless none of the user's devices had it.
     Message(Arc<Message>),
+    /// These messages of a conversation are not told, and next comes what
+    /// follows them: they lie further back than
+    /// [`crate::CoreConfig::missed_max`], or the server does not give them.
+    /// Bounds are inclusive; History may have them.
+    MessagesSkipped {
+        /// Where.
+        conversation: ConversationId,
+        /// The first.
+        from_seq: u64,
+        /// The last.
+        to_seq: u64,
+    },
     /// People went on or off line.
     Presence(Vec<Presence>),
     /// A request of the app is done. The bytes are the reply's payload.

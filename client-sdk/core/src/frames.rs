@@ -75,6 +75,9 @@ impl ClientCore {
             }
             Purpose::Hello => self.on_welcome(now_ms, frame.message()?),
             Purpose::Logout(token) => self.finish_logout(token, Ok(frame.payload.clone())),
+            Purpose::Missed { conversation, from_seq, to_seq } => {
+                self.on_missed_page(conversation, (from_seq, to_seq), frame.message()?);
+            }
             Purpose::Older { conversation, token } => {
                 self.on_older_page(conversation, frame.message()?);
                 self.reply(token, Ok(frame.payload.clone()));
@@ -118,6 +121,10 @@ impl ClientCore {
                 self.on_gap_failed(conversation, again.then_some(retry_at_ms));
             }
             Purpose::Logout(token) => self.finish_logout(token, Err(error)),
+            Purpose::Missed { conversation, to_seq, .. } => {
+                let retry_at_ms = now_ms + retry_after_ms.max(GAP_RETRY_MS);
+                self.on_missed_failed(conversation, to_seq, again.then_some(retry_at_ms));
+            }
             Purpose::Profiles => {}
             Purpose::Read { conversation, .. } => {
                 self.on_read_failed(now_ms, conversation, again, retry_after_ms);

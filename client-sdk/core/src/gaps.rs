@@ -76,12 +76,14 @@ impl ClientCore {
         if !self.convs.contains_key(&id) {
             return;
         }
+        // What is below does not exist for this user.
+        self.told_up_to(id, page.first_seq.saturating_sub(1));
         let messages: Vec<_> = page.messages.into_iter().filter_map(Message::decode).collect();
         if newest_only && let Some(first) = messages.first() {
             self.rebase(id, first.seq);
         }
         for message in messages {
-            self.take_message(now_ms, Arc::new(message), true);
+            self.take_message(now_ms, Arc::new(message));
         }
         let Some(conv) = self.convs.get(&id) else {
             return;
@@ -152,6 +154,7 @@ impl ClientCore {
         self.held_messages -= before - conv.timeline.len();
         conv.stored_from_seq = seq;
         self.store(StoreOp::KeepMessages { conversation: id, from_seq: seq, to_seq: u64::MAX });
+        self.tell_messages(id);
     }
 
     /// Keeps memory and store within their windows.

@@ -42,6 +42,7 @@ mod sends;
 pub mod session;
 pub mod store;
 mod sync;
+pub mod telling;
 pub mod timeline;
 
 pub use client::ClientCore;
@@ -53,6 +54,7 @@ pub use message::{AckLevel, Body, ClientMsgId, Message, SendAck, SendState};
 pub use outbox::{NewMessage, PendingMessage};
 pub use session::{Credentials, SignOutReason, Status};
 pub use store::{LocalStore, MemoryLocalStore, StoreBatch, StoreError, StoreOp, StoredState};
+pub use telling::Listening;
 pub use timeline::TimelineView;
 
 pub use hongyan_protocol::ids::{ConversationId, GroupId, UserId};

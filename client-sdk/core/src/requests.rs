@@ -24,6 +24,8 @@ pub(crate) enum Purpose {
     Hello,
     /// Signs out; the app waits.
     Logout(RequestToken),
+    /// Reads what a timeline left out, to tell it.
+    Missed { conversation: ConversationId, from_seq: u64, to_seq: u64 },
     /// Pages older messages in; the app waits.
     Older { conversation: ConversationId, token: RequestToken },
     /// Names of direct conversations' other side.

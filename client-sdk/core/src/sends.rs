@@ -127,7 +127,10 @@ impl ClientCore {
         let conversation = message.conversation;
         let conv = self.conv(conversation);
         conv.heard_seq = conv.heard_seq.max(ack.seq);
-        self.take_message(now_ms, Arc::new(message), false);
+        if ack.seq > conv.record.told_seq {
+            conv.own_acked.insert(ack.seq);
+        }
+        self.take_message(now_ms, Arc::new(message));
         self.follow_events(now_ms, conversation);
     }
 

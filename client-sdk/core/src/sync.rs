@@ -14,23 +14,24 @@
 //! connection had sent is recognised rather than sent again. What cannot be
 //! read is passed over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hongyan_protocol::ids::ConversationId;
+use hongyan_protocol::ids::{ConversationId, UserId};
 use hongyan_protocol::limits::HELD_CURSORS_MAX;
 use hongyan_protocol::{Opcode, pb, raw};
 use prost::Message as _;
 
 use crate::client::{ClientCore, Conv};
 use crate::conversation::ConversationRecord;
-use crate::event::{Event, SendUpdate};
+use crate::event::SendUpdate;
 use crate::gaps::GAP_MESSAGES_MAX;
 use crate::message::{Message, SendAck};
 use crate::requests::Purpose;
 use crate::session::{Phase, Status};
 use crate::store::StoreOp;
+use crate::telling::Missed;
 use crate::timeline::{Inserted, Timeline};
 
 /// A sync under way.
@@ -162,7 +163,7 @@ impl ClientCore {
         if fresh {
             let first = messages.first().or(last_message.as_ref());
             let first = first.map_or(state.last_seq + 1, |message| message.seq);
-            self.replace_timeline(id, Timeline::starting_at(start_of(&state, first)));
+            self.start_timeline(id, &state, first);
         } else {
             self.rewind_if_shorter(id, state.last_seq);
             if synced.too_old {
@@ -172,8 +173,7 @@ impl ClientCore {
         }
         let time_ms = last_message.as_ref().map_or(0, |message| message.time_ms);
         for message in messages.into_iter().chain(last_message.filter(|_| fresh)) {
-            let unseen = !fresh || message.seq > seen_seq(&state);
-            self.take_message(now_ms, message, unseen);
+            self.take_message(now_ms, message);
         }
         self.apply_state(now_ms, id, &state, time_ms);
     }
@@ -190,6 +190,7 @@ impl ClientCore {
         }
         conv.timeline.rewind(last_seq);
         conv.record.rewind(last_seq);
+        conv.own_acked.clear();
         let from_seq = conv.timeline.lo();
         self.store(StoreOp::KeepMessages { conversation: id, from_seq, to_seq: last_seq });
         self.touch(id);
@@ -205,12 +206,11 @@ impl ClientCore {
         let fresh = self.convs.get(&id).is_none_or(|conv| conv.timeline.last_seq() == 0);
         if fresh {
             let first = last_message.as_ref().map_or(state.last_seq + 1, |message| message.seq);
-            self.replace_timeline(id, Timeline::starting_at(start_of(&state, first)));
+            self.start_timeline(id, &state, first);
         }
         let time_ms = last_message.as_ref().map_or(0, |message| message.time_ms);
         if let Some(message) = last_message {
-            let unseen = message.seq > seen_seq(&state);
-            self.take_message(now_ms, message, unseen);
+            self.take_message(now_ms, message);
         }
         self.apply_state(now_ms, id, &state, time_ms);
     }
@@ -251,10 +251,12 @@ impl ClientCore {
             conv.record.last_seq = conv.record.last_seq.max(heard_seq);
         }
         conv.timeline.extend_to(conv.record.last_seq);
-        if conv.record.first_seq > conv.timeline.lo() {
-            let first_seq = conv.record.first_seq;
+        let first_seq = conv.record.first_seq;
+        conv.record.told_seq = conv.record.told_seq.max(first_seq - 1);
+        if first_seq > conv.timeline.lo() {
             self.rebase(id, first_seq);
         }
+        self.tell_messages(id);
         self.follow_events(now_ms, id);
         self.note_gap(now_ms, id);
         self.note_delivered(id);
@@ -269,6 +271,7 @@ impl ClientCore {
         {
             conv.record.gone = true;
             self.gaps.remove(&id);
+            self.missed.remove(&id);
             self.touch(id);
         }
     }
@@ -284,16 +287,36 @@ impl ClientCore {
             None if message.seq == 1 => self.conv(id).heard_seq = 1,
             None => return self.note_unknown(now_ms, id, message.seq),
         }
-        self.take_message(now_ms, message, true);
+        self.take_message(now_ms, message);
         self.follow_events(now_ms, id);
     }
 
     /// Takes in a message that the server stored, from wherever it came. What
     /// it tells of a group is left to [`ClientCore::follow_events`], once what
     /// came with it is known.
-    pub(crate) fn take_message(&mut self, now_ms: u64, message: Arc<Message>, tell: bool) {
+    pub(crate) fn take_message(&mut self, now_ms: u64, message: Arc<Message>) {
         let Some(me) = self.me() else { return };
         let id = message.conversation;
+        self.settle(me, &message);
+        let conv = self.conv(id);
+        if conv.timeline.insert(Arc::clone(&message)) == Inserted::Known {
+            return;
+        }
+        conv.record.apply_message(&message, me);
+        self.note_contact(id);
+        self.held_messages += 1;
+        self.store(StoreOp::PutMessages(vec![Arc::clone(&message)]));
+        self.learn_peer(id, me);
+        self.note_gap(now_ms, id);
+        // What is trimmed was told before, or will be read again.
+        self.tell_messages(id);
+        self.note_delivered(id);
+        self.trim(id);
+        self.touch(id);
+    }
+
+    /// One's own message came back: the outbox need not send it again.
+    pub(crate) fn settle(&mut self, me: UserId, message: &Message) {
         let settled = (message.sender == Some(me))
             .then_some(message.client_msg_id)
             .flatten()
@@ -308,29 +331,22 @@ impl ClientCore {
             };
             self.note_settled(&entry, SendUpdate::Saved(ack));
         }
-        let conv = self.conv(id);
-        if conv.timeline.insert(Arc::clone(&message)) == Inserted::Known {
-            return;
-        }
-        conv.record.apply_message(&message, me);
-        self.note_contact(id);
-        self.held_messages += 1;
-        self.store(StoreOp::PutMessages(vec![Arc::clone(&message)]));
-        self.learn_peer(id, me);
-        self.note_gap(now_ms, id);
-        self.note_delivered(id);
-        self.trim(id);
-        self.touch(id);
-        if tell {
-            self.events.push_back(Event::Message(message));
-        }
     }
 
-    fn replace_timeline(&mut self, id: ConversationId, timeline: Timeline) {
+    /// Starts the timeline of a conversation that is new to this device and
+    /// of which `first` is at hand. The app is told what none of the user's
+    /// devices has.
+    fn start_timeline(&mut self, id: ConversationId, state: &raw::Conversation, first: u64) {
+        // Whoever wrote from here, and may have had no answer, has not seen
+        // what others said before it.
+        let wrote_here = self.outbox.pending_len(id) > 0;
+        let seen_seq = if wrote_here { state.delivered_seq } else { seen_seq(state) };
+        let from_seq = start_of(state, seen_seq, first);
         let conv = self.conv(id);
         let len = conv.timeline.len();
-        conv.timeline = timeline;
+        conv.timeline = Timeline::starting_at(from_seq);
         self.held_messages -= len;
+        self.told_up_to(id, seen_seq.max(state.first_seq.saturating_sub(1)));
     }
 
     /// The conversation, made when it is not known.
@@ -341,6 +357,7 @@ impl ClientCore {
             open: false,
             stored_from_seq: 0,
             heard_seq: 0,
+            own_acked: BTreeSet::new(),
         })
     }
 
@@ -356,6 +373,7 @@ impl ClientCore {
         self.unknown.clear();
         self.outbox.connection_lost();
         self.gaps.values_mut().for_each(|at| *at = 0);
+        self.missed.values_mut().for_each(Missed::ask_again);
         let mut unconfirmed = std::mem::take(&mut self.cursors_before_heartbeat);
         unconfirmed.append(&mut self.cursors_unconfirmed);
         unconfirmed.append(&mut self.delivered_due);
@@ -369,12 +387,23 @@ impl ClientCore {
         records: BTreeMap<ConversationId, ConversationRecord>,
         mut messages: BTreeMap<ConversationId, BTreeMap<u64, Arc<Message>>>,
     ) {
-        for (id, record) in records {
+        for (id, mut record) in records {
             let messages = messages.remove(&id).unwrap_or_default();
             let timeline = Timeline::restored(messages, record.last_seq);
             self.held_messages += timeline.len();
             let stored_from_seq = timeline.lo();
-            let conv = Conv { record, timeline, open: false, stored_from_seq, heard_seq: 0 };
+            record.told_seq = record.told_seq.min(timeline.held_seq());
+            if record.told_seq < timeline.held_seq() && !record.gone {
+                self.missed.insert(id, Missed::NOW);
+            }
+            let conv = Conv {
+                record,
+                timeline,
+                open: false,
+                stored_from_seq,
+                heard_seq: 0,
+                own_acked: BTreeSet::new(),
+            };
             if conv.timeline.gap().is_some() && !conv.record.gone {
                 self.gaps.insert(id, 0);
             }
@@ -396,8 +425,8 @@ fn read_state(encoded: Bytes) -> Option<State> {
 /// Where the timeline of a conversation begins that is new to this device and
 /// of which `first` is at hand: with what none of the user's devices has, if
 /// that is not too much.
-fn start_of(state: &raw::Conversation, first: u64) -> u64 {
-    let missing = state.first_seq.max(seen_seq(state) + 1).min(first);
+fn start_of(state: &raw::Conversation, seen_seq: u64, first: u64) -> u64 {
+    let missing = state.first_seq.max(seen_seq + 1).min(first);
     if first - missing <= GAP_MESSAGES_MAX { missing } else { first }
 }
 

@@ -20,7 +20,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use hongyan_client_core::event::{PresenceWatch, RequestToken};
 use hongyan_client_core::{
     ClientCore, ClientError, ConversationId, ConversationState, CoreConfig, Credentials, Event,
-    LocalStore, Status, StoreBatch, StoreError, StoredState, TimelineView,
+    Listening, LocalStore, Status, StoreBatch, StoreError, StoredState, TimelineView,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -90,6 +90,7 @@ pub(crate) fn start(
         status,
         conversations,
         events,
+        events_max,
     };
     let now_ms = driver.clock.now_ms();
     if driver.core.has_tokens() {
@@ -155,6 +156,7 @@ struct Driver {
     status: watch::Sender<Status>,
     conversations: watch::Sender<Arc<Vec<Arc<ConversationState>>>>,
     events: broadcast::Sender<Event>,
+    events_max: usize,
 }
 
 enum Woken {
@@ -172,7 +174,9 @@ impl Driver {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         loop {
             self.turn();
-            match self.wait(&mut commands).await {
+            let woken = self.wait(&mut commands).await;
+            self.core.set_listening(self.listening());
+            match woken {
                 Woken::Closed => self.drop_connection(),
                 Woken::Command(None) => break,
                 Woken::Command(Some(command)) => {
@@ -206,6 +210,18 @@ impl Driver {
         }
         commands.close();
         self.finish().await;
+    }
+
+    /// Whether anybody subscribes to events, and whether the slowest of them
+    /// has room for a page of missed messages.
+    fn listening(&self) -> Listening {
+        if self.events.receiver_count() == 0 {
+            Listening::No
+        } else if self.events.len() > self.events_max / 2 {
+            Listening::Busy
+        } else {
+            Listening::Yes
+        }
     }
 
     /// Does everything that the core wants done now.

@@ -46,7 +46,7 @@ pub(super) fn notes(a: &[Source], b: &[Source]) -> Vec<String> {
     let runs = |side: &[Source]| -> Vec<(u64, u32)> {
         let runs = side.iter().filter_map(|source| match &source.report {
             AnyReport::Run(run) => Some((run.started_unix_s, run.run)),
-            AnyReport::Capacity(_) | AnyReport::Idle(_) => None,
+            _ => None,
         });
         runs.collect()
     };
@@ -77,8 +77,10 @@ pub(super) fn notes(a: &[Source], b: &[Source]) -> Vec<String> {
 fn generator(source: &Source) -> Option<&str> {
     match &source.report {
         AnyReport::Capacity(report) => Some(&report.generator),
+        AnyReport::ColdStart(report) => Some(&report.generator),
         AnyReport::Idle(_) => None,
         AnyReport::Run(run) => Some(&run.generator),
+        AnyReport::Storm(report) => Some(&report.generator),
     }
 }
 

@@ -20,6 +20,8 @@ use crate::diff::rank::{median, probability};
 use crate::diff::{Judgement, Row};
 use crate::number::{Unit, change_percent};
 use crate::report::{AnyReport, RunReport, Source};
+use crate::scenario::cold_start::ColdStartReport;
+use crate::scenario::connect_storm::StormReport;
 use crate::scenario::idle::IdleReport;
 use crate::series::{CurvePoint, Tick, with_lengths};
 
@@ -53,7 +55,7 @@ enum Better {
 }
 
 /// All figures of all scenarios; those that neither side has are left out of a comparison.
-pub(super) const FIGURES: [Figure; 15] = [
+pub(super) const FIGURES: [Figure; 19] = [
     Figure {
         in_tick: Some(|tick, length_s| Some(tick.acked as f64 / length_s)),
         ..higher("acked per second", Unit::Count, 2.0, |report| {
@@ -112,6 +114,18 @@ pub(super) const FIGURES: [Figure; 15] = [
     lower("CPU per session and second", Unit::Micros, 15.0, |report| {
         Some(idle(report)?.cpu_us_per_connection_second)
     }),
+    lower("server CPU per sign-in", Unit::Micros, 3.0, |report| {
+        storm(report)?.server_cpu_us_per_sign_in
+    }),
+    lower("sign-in p99", Unit::Micros, 25.0, |report| {
+        storm(report)?.sign_in_spectrum.value_us(99.0)
+    }),
+    lower("server CPU per cold start", Unit::Micros, 3.0, |report| {
+        cold_start(report)?.server_cpu_us_per_start
+    }),
+    lower("cold start p99", Unit::Micros, 25.0, |report| {
+        sampled(cold_start(report)?.latency.p99_us)
+    }),
     higher("highest rate", Unit::Count, 5.0, |report| Some(best(report)?.acked_per_s)),
     lower("ack p99 at the highest rate", Unit::Micros, 25.0, |report| {
         Some(best(report)?.ack_p99_us)
@@ -133,14 +147,28 @@ const fn lower(name: &'static str, unit: Unit, threshold_percent: f64, value: Va
 fn run(report: &AnyReport) -> Option<&RunReport> {
     match report {
         AnyReport::Run(run) => Some(run),
-        AnyReport::Capacity(_) | AnyReport::Idle(_) => None,
+        _ => None,
     }
 }
 
 fn idle(report: &AnyReport) -> Option<&IdleReport> {
     match report {
         AnyReport::Idle(idle) => Some(idle),
-        AnyReport::Capacity(_) | AnyReport::Run(_) => None,
+        _ => None,
+    }
+}
+
+fn cold_start(report: &AnyReport) -> Option<&ColdStartReport> {
+    match report {
+        AnyReport::ColdStart(report) => Some(report),
+        _ => None,
+    }
+}
+
+fn storm(report: &AnyReport) -> Option<&StormReport> {
+    match report {
+        AnyReport::Storm(report) => Some(report),
+        _ => None,
     }
 }
 

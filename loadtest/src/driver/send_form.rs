@@ -102,7 +102,7 @@ impl SendForm {
         let tail = &mut out[at..];
         let id = &mut tail[ID_FIELD_HEAD..ID_FIELD_HEAD + ID_MARK.len()];
         id[..4].copy_from_slice(&stamp.run.to_le_bytes());
-        id[4..8].copy_from_slice(&stamp.stream.to_le_bytes());
+        id[4..8].copy_from_slice(&stamp.flow.to_le_bytes());
         id[8..].copy_from_slice(&stamp.counter.to_le_bytes());
         stamp_over(&mut tail[self.tail.text_at..], stamp);
     }
@@ -131,7 +131,7 @@ mod tests {
             let tail = SendTail::new(level, &text, window);
             let form = SendForm::new(conversation, &tail);
             for tag in [0, window as Tag - 1] {
-                let stamp = Stamp { run: 5, stream: 6, counter: 1 << 33, planned_ns: 99 };
+                let stamp = Stamp { run: 5, flow: 6, counter: 1 << 33, planned_ns: 99 };
                 let mut out = BytesMut::from(&b"before"[..]);
                 form.encode(tag, &stamp, &mut out);
                 let mut wire = out.split_off(6);

@@ -146,18 +146,18 @@ impl Stages {
     }
 }
 
-/// Holds what each seat heard against what was sent, stream by stream.
+/// Holds what each seat heard against what was sent, flow by flow.
 fn judge<L: Link>(
     seats: &BTreeMap<usize, Connection<L>>,
     topology: &Topology,
     outcome: &mut Outcome,
 ) {
-    let mut sent: Vec<Option<&Outbound>> = vec![None; topology.streams()];
+    let mut sent: Vec<Option<&Outbound>> = vec![None; topology.flows()];
     for (index, connection) in seats {
-        for stream in &connection.sends {
-            sent[stream.lane.stream as usize] = Some(&stream.outbound);
-            outcome.sent_in_all += stream.outbound.sent();
-            outcome.acked_in_all += stream.outbound.acked();
+        for flow in &connection.sends {
+            sent[flow.lane.flow as usize] = Some(&flow.outbound);
+            outcome.sent_in_all += flow.outbound.sent();
+            outcome.acked_in_all += flow.outbound.acked();
         }
         outcome.findings.add(&connection.findings());
         if let Some(broken) = &connection.broken {
@@ -166,7 +166,7 @@ fn judge<L: Link>(
     }
     for heard in seats.values().flat_map(|connection| &connection.hears) {
         outcome.delivered_in_all += heard.inbound.delivered();
-        if let Some(outbound) = sent[heard.lane.stream as usize] {
+        if let Some(outbound) = sent[heard.lane.flow as usize] {
             outcome.findings.add(&Findings::of_pair(outbound, &heard.inbound));
         }
     }

@@ -122,7 +122,7 @@ impl<L: Link> Connection<L> {
         topology: &Topology,
         manners: Manners,
     ) -> Self {
-        let kind = |lane: &Lane| topology.kind_of(lane.stream);
+        let kind = |lane: &Lane| topology.kind_of(lane.flow);
         let sends: Vec<Sent> = seat
             .sends
             .iter()
@@ -201,7 +201,7 @@ impl<L: Link> Connection<L> {
         let counter = sent.outbound.next_counter();
         self.flights[usize::from(tag)] =
             Some(Flight { lane, counter, planned_ns, sent_ns: now_ns });
-        let stamp = Stamp { run: self.manners.run, stream: sent.lane.stream, counter, planned_ns };
+        let stamp = Stamp { run: self.manners.run, flow: sent.lane.flow, counter, planned_ns };
         self.link.encode_send(sent.lane.slot, tag, &stamp, &mut self.out);
         true
     }
@@ -428,8 +428,7 @@ impl<L: Link> Connection<L> {
             // A message of an earlier run that its receiver had not seen.
             return;
         }
-        let Ok(at) = self.hears.binary_search_by_key(&stamp.stream, |heard| heard.lane.stream)
-        else {
+        let Ok(at) = self.hears.binary_search_by_key(&stamp.flow, |heard| heard.lane.flow) else {
             self.damaged += 1;
             return;
         };
@@ -439,7 +438,7 @@ impl<L: Link> Connection<L> {
         if heard.inbound.note(stamp.counter, seq) {
             state.order.note(seq);
             tally.note_delivery(heard.kind, now_ns.saturating_sub(stamp.planned_ns));
-            tally.spread.note(stamp.stream, stamp.counter, now_ns);
+            tally.spread.note(stamp.flow, stamp.counter, now_ns);
         }
         match self.manners.receipts {
             Receipts::Batch | Receipts::Read => {

@@ -1,9 +1,9 @@
 //! What was sent, acknowledged and received by each pair, and whether it is what was promised.
 //!
 //! Owns the proof, not the statistics: every message from the first on, warm-up included. A pair
-//! is a stream and one seat that hears it. A sender's [`Outbound`] and its receiver's [`Inbound`]
+//! is a flow and one seat that hears it. A sender's [`Outbound`] and its receiver's [`Inbound`]
 //! may live on different threads; they meet in [`Findings::of_pair`] once the run is over. The
-//! order of a conversation, in which several streams may meet, is an [`Order`] of its receiver.
+//! order of a conversation, in which several flows may meet, is an [`Order`] of its receiver.
 //!
 //! # Invariants
 //! - Memory is bounded: at most [`HELD_MAX`] exceptional counters are remembered per pair; what
@@ -236,7 +236,7 @@ pub struct Findings {
     pub duplicates: u64,
     /// Arrived after a message that was sent later.
     pub reordered: u64,
-    /// Arrived with other bytes than were sent, or at a seat that does not hear the stream.
+    /// Arrived with other bytes than were sent, or at a seat that does not hear the flow.
     pub damaged: u64,
     /// Seqs of a conversation that a receiver neither saw nor caused between those that it did, or
     /// that came in another order.

@@ -190,7 +190,7 @@ impl<D: Driver> Run<'_, D> {
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let goal = Goal {
             answers: match plan.stop {
-                Stop::Messages { .. } => quota * topology.streams() as u64,
+                Stop::Messages { .. } => quota * topology.flows() as u64,
                 Stop::Time => u64::MAX,
             },
             connections: topology.seats.len() as u64,

@@ -25,7 +25,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The share of one worker that has `turns` (connection and lane) of `all` streams; `None` in
+    /// The share of one worker that has `turns` (connection and lane) of `all` flows; `None` in
     /// the closed loop. `start_ns` is the run's first moment.
     #[must_use]
     pub fn new(
@@ -39,7 +39,7 @@ impl Schedule {
             return None;
         };
         let share = per_second * turns.len() as f64 / all.max(1) as f64;
-        // A worker without a stream has a schedule all the same: one that never comes due.
+        // A worker without a flow has a schedule all the same: one that never comes due.
         let interval_ns = if turns.is_empty() { f64::MAX } else { 1e9 / share };
         let phase = (mix64(seed) >> 11) as f64 / (1_u64 << 53) as f64;
         let start_ns = start_ns.saturating_add((interval_ns * phase) as u64);
@@ -140,12 +140,12 @@ mod tests {
         Pace::OpenLoop { per_second }
     }
 
-    fn turns(streams: usize) -> Vec<(usize, usize)> {
-        (0..streams).map(|connection| (connection, 0)).collect()
+    fn turns(flows: usize) -> Vec<(usize, usize)> {
+        (0..flows).map(|connection| (connection, 0)).collect()
     }
 
     #[test]
-    fn a_worker_without_streams_is_never_due() {
+    fn a_worker_without_flows_is_never_due() {
         let mut schedule = Schedule::new(open(1_000.0), 0, Vec::new(), 5, 3).unwrap();
         assert_eq!(schedule.take_due(u64::MAX), None);
         assert_eq!(schedule.next_due_ns(), u64::MAX);

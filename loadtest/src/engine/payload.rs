@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! byte   0..6    run      32 bits, differs between runs
-//!        6..12   stream   32 bits, which stream of the run; see topology
-//!       12..23   counter  64 bits, dense from 0 per stream
+//!        6..12   flow     32 bits, which flow of the run; see topology
+//!       12..23   counter  64 bits, dense from 0 per flow
 //!       23..34   time     64 bits, planned send in nanoseconds of the run's clock
 //!       34..40   check    32 bits over the fields before
 //!       40..     filler   the same in every message of a run
@@ -19,7 +19,7 @@ use hongyan_protocol::limits::TEXT_BYTES_MAX;
 pub const TEXT_BYTES_MIN: usize = 40;
 
 const RUN: usize = 0;
-const STREAM: usize = 6;
+const FLOW: usize = 6;
 const COUNTER: usize = 12;
 const TIME: usize = 23;
 const CHECK: usize = 34;
@@ -30,9 +30,9 @@ const BASE: u8 = b'0';
 pub struct Stamp {
     /// Which run; messages of another one are not counted.
     pub run: u32,
-    /// Which stream.
-    pub stream: u32,
-    /// Dense from 0 per stream.
+    /// Which flow.
+    pub flow: u32,
+    /// Dense from 0 per flow.
     pub counter: u64,
     /// Planned send, in nanoseconds of the run's clock.
     pub planned_ns: u64,
@@ -77,8 +77,8 @@ impl TextForm {
             return None;
         }
         let stamp = Stamp {
-            run: u32::try_from(take(&head[RUN..STREAM])?).ok()?,
-            stream: u32::try_from(take(&head[STREAM..COUNTER])?).ok()?,
+            run: u32::try_from(take(&head[RUN..FLOW])?).ok()?,
+            flow: u32::try_from(take(&head[FLOW..COUNTER])?).ok()?,
             counter: take(&head[COUNTER..TIME])?,
             planned_ns: take(&head[TIME..CHECK])?,
         };
@@ -88,15 +88,15 @@ impl TextForm {
 
 /// Writes the fields over the first [`TEXT_BYTES_MIN`] bytes of `text`, which must be so long.
 pub fn stamp_over(text: &mut [u8], stamp: &Stamp) {
-    put(&mut text[RUN..STREAM], u64::from(stamp.run));
-    put(&mut text[STREAM..COUNTER], u64::from(stamp.stream));
+    put(&mut text[RUN..FLOW], u64::from(stamp.run));
+    put(&mut text[FLOW..COUNTER], u64::from(stamp.flow));
     put(&mut text[COUNTER..TIME], stamp.counter);
     put(&mut text[TIME..CHECK], stamp.planned_ns);
     put(&mut text[CHECK..TEXT_BYTES_MIN], check(stamp));
 }
 
 fn check(stamp: &Stamp) -> u64 {
-    let head = u64::from(stamp.run) << 32 | u64::from(stamp.stream);
+    let head = u64::from(stamp.run) << 32 | u64::from(stamp.flow);
     mix64(head ^ mix64(stamp.counter ^ mix64(stamp.planned_ns))) >> 32
 }
 
@@ -134,9 +134,9 @@ mod tests {
         for bytes in [TEXT_BYTES_MIN, 128, TEXT_BYTES_MAX] {
             let form = TextForm::new(bytes, 7);
             for stamp in [
-                Stamp { run: 0, stream: 0, counter: 0, planned_ns: 0 },
-                Stamp { run: 9, stream: 199, counter: 1 << 40, planned_ns: 12_345_678_901 },
-                Stamp { run: u32::MAX, stream: u32::MAX, counter: u64::MAX, planned_ns: u64::MAX },
+                Stamp { run: 0, flow: 0, counter: 0, planned_ns: 0 },
+                Stamp { run: 9, flow: 199, counter: 1 << 40, planned_ns: 12_345_678_901 },
+                Stamp { run: u32::MAX, flow: u32::MAX, counter: u64::MAX, planned_ns: u64::MAX },
             ] {
                 let text = stamped(&form, &stamp);
                 assert_eq!(text.len(), bytes);
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn a_changed_byte_is_noticed() {
         let form = TextForm::new(64, 7);
-        let stamp = Stamp { run: 3, stream: 1, counter: 77, planned_ns: 1_000_000 };
+        let stamp = Stamp { run: 3, flow: 1, counter: 77, planned_ns: 1_000_000 };
         let text = stamped(&form, &stamp);
         for index in 0..text.len() {
             let mut changed = text.clone();

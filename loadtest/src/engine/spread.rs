@@ -1,7 +1,7 @@
 //! How far apart the receivers of one message hear it: from the first arrival to the last.
 //!
 //! Owns the waves of one worker: with several workers each knows its own receivers only, so the
-//! spread over all of them is at least what is reported. Bounded: of each stream the latest
+//! spread over all of them is at least what is reported. Bounded: of each flow the latest
 //! [`WAVES`] messages are open at a time; one that is overtaken before its last arrival is not
 //! counted.
 
@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 
 use crate::histogram::Recorder;
 
-/// Messages of one stream that may be on their way to their receivers.
+/// Messages of one flow that may be on their way to their receivers.
 const WAVES: usize = 64;
 
 /// One message on its way.
@@ -29,28 +29,28 @@ struct Waves {
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Spread {
-    /// By stream; none where a message has one receiver here at most.
-    streams: Vec<Option<Box<Waves>>>,
+    /// By flow; none where a message has one receiver here at most.
+    flows: Vec<Option<Box<Waves>>>,
     recorder: Recorder,
 }
 
 impl Spread {
-    /// For the receivers of one worker: the stream of each thing that one of them hears.
+    /// For the receivers of one worker: the flow of each thing that one of them hears.
     pub(crate) fn new(heard: impl Iterator<Item = u32>) -> Self {
         let mut hearers: Vec<u32> = Vec::new();
-        for stream in heard {
-            let stream = stream as usize;
-            hearers.resize(hearers.len().max(stream + 1), 0);
-            hearers[stream] += 1;
+        for flow in heard {
+            let flow = flow as usize;
+            hearers.resize(hearers.len().max(flow + 1), 0);
+            hearers[flow] += 1;
         }
         let waves = |hearers| Box::new(Waves { hearers, open: [Wave::default(); WAVES] });
-        let streams = hearers.into_iter().map(|count| (count > 1).then(|| waves(count))).collect();
-        Self { streams, recorder: Recorder::default() }
+        let flows = hearers.into_iter().map(|count| (count > 1).then(|| waves(count))).collect();
+        Self { flows, recorder: Recorder::default() }
     }
 
-    /// Message `counter` of `stream` arrived at one of its receivers, for the first time there.
-    pub(crate) fn note(&mut self, stream: u32, counter: u64, now_ns: u64) {
-        let Some(Some(waves)) = self.streams.get_mut(stream as usize) else {
+    /// Message `counter` of `flow` arrived at one of its receivers, for the first time there.
+    pub(crate) fn note(&mut self, flow: u32, counter: u64, now_ns: u64) {
+        let Some(Some(waves)) = self.flows.get_mut(flow as usize) else {
             return;
         };
         let wave = &mut waves.open[counter as usize % WAVES];
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_spread_is_from_the_first_arrival_to_the_last() {
-        // Stream 1 has three receivers here, stream 2 one.
+        // Flow 1 has three receivers here, flow 2 one.
         let mut spread = Spread::new([1, 1, 2, 1].into_iter());
         spread.note(2, 0, 1);
         for (counter, at_ns) in

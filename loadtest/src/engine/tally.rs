@@ -1,6 +1,6 @@
 //! What one wake of a worker saw, and the statistics that it adds to.
 //!
-//! Owns the recorders of one worker, one pair for each kind of stream. Nothing is allocated per
+//! Owns the recorders of one worker, one pair for each kind of flow. Nothing is allocated per
 //! message.
 
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ struct KindTally {
     e2e: Recorder,
 }
 
-/// The latencies of one kind of stream.
+/// The latencies of one kind of flow.
 #[derive(Debug)]
 pub(crate) struct KindTotal {
     pub(crate) ack: Histogram<u64>,
@@ -42,11 +42,11 @@ pub(crate) struct KindTotal {
 }
 
 impl Tally {
-    /// For a worker with `connections`, in a run with so many kinds of streams.
+    /// For a worker with `connections`, in a run with so many kinds of flows.
     pub(crate) fn new<L: Link>(connections: &[Connection<L>], kinds: usize) -> Self {
         let heard = connections.iter().flat_map(|connection| &connection.hears);
         Self {
-            spread: Spread::new(heard.map(|heard| heard.lane.stream)),
+            spread: Spread::new(heard.map(|heard| heard.lane.flow)),
             kinds: (0..kinds.max(1)).map(|_| KindTally::default()).collect(),
             ..Self::default()
         }

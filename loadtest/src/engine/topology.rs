@@ -1,16 +1,16 @@
-//! Who talks to whom: the seats of a run, the streams that each sends, and those that it hears.
+//! Who talks to whom: the seats of a run, the flows that each sends, and those that it hears.
 //!
 //! ```text
 //! seat     one connection of the run, and whose it is
 //! talk     a conversation as one seat sees it; a seat numbers its talks from 0 (slots)
-//! stream   what one seat sends into one talk; numbered over the whole run, carried in each
+//! flow     what one seat sends into one talk; numbered over the whole run, carried in each
 //!          message, so that a receiver knows what it hears
 //! ```
 //!
 //! Owns shapes only; a driver turns a talk into the conversation of its server.
 //!
 //! # Invariants
-//! - Each stream has exactly one sending seat, and `receivers` seats that hear it.
+//! - Each flow has exactly one sending seat, and `receivers` seats that hear it.
 //! - Slots of a lane are in range of the seat's talks.
 
 mod mixed;
@@ -36,14 +36,14 @@ pub enum Talk {
     },
 }
 
-/// A stream at one of its ends.
+/// A flow at one of its ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lane {
-    /// Number of the stream in the run.
-    pub stream: u32,
+    /// Number of the flow in the run.
+    pub flow: u32,
     /// Which of the seat's talks it is in.
     pub slot: usize,
-    /// Seats that hear the stream.
+    /// Seats that hear the flow.
     pub receivers: u32,
 }
 
@@ -69,7 +69,7 @@ pub struct Seat {
     pub talks: Vec<Talk>,
     /// What it sends.
     pub sends: Vec<Lane>,
-    /// What it hears, in the order of streams.
+    /// What it hears, in the order of flows.
     pub hears: Vec<Lane>,
 }
 
@@ -91,18 +91,18 @@ pub struct GroupShape {
 pub struct Topology {
     /// In the order in which connections are opened.
     pub seats: Vec<Seat>,
-    /// Kinds of streams, in their order; none where all are alike.
+    /// Kinds of flows, in their order; none where all are alike.
     pub kinds: Vec<Kind>,
 }
 
-/// Streams that are reported together: those from `first_stream` up to the next kind's.
+/// Flows that are reported together: those from `first_flow` up to the next kind's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
     /// For the report.
     pub name: &'static str,
-    /// Number of its first stream.
-    pub first_stream: u32,
-    /// Turns of each of its streams in a round of the schedule; zero: nothing is sent.
+    /// Number of its first flow.
+    pub first_flow: u32,
+    /// Turns of each of its flows in a round of the schedule; zero: nothing is sent.
     pub weight: u32,
 }
 
@@ -111,7 +111,7 @@ impl Topology {
     /// connections, one that sends and one that hears.
     #[must_use]
     pub fn ring(users: usize, split: bool) -> Self {
-        let lane = |stream: usize, slot| Lane { stream: stream as u32, slot, receivers: 1 };
+        let lane = |flow: usize, slot| Lane { flow: flow as u32, slot, receivers: 1 };
         let mut seats = Vec::with_capacity(users * (1 + usize::from(split)));
         for user in 0..users {
             let before = (user + users - 1) % users;
@@ -151,11 +151,11 @@ impl Topology {
     #[must_use]
     pub fn ring_with_silent(users: usize, silent: &[usize]) -> Self {
         let speaks = |user: usize| silent.binary_search(&user).is_err();
-        let mut stream = vec![0_u32; users];
+        let mut flow = vec![0_u32; users];
         for (number, user) in (0..users).filter(|user| speaks(*user)).enumerate() {
-            stream[user] = number as u32;
+            flow[user] = number as u32;
         }
-        let lane = |user: usize, slot| Lane { stream: stream[user], slot, receivers: 1 };
+        let lane = |user: usize, slot| Lane { flow: flow[user], slot, receivers: 1 };
         let seats = (0..users)
             .map(|user| {
                 let before = (user + users - 1) % users;
@@ -192,9 +192,9 @@ impl Topology {
             for talk in 0..talks {
                 let seat = &mut seats[(receiver + talk) % senders];
                 let slot = seat.talks.len();
-                let stream = (receiver * talks + talk) as u32;
+                let flow = (receiver * talks + talk) as u32;
                 seat.talks.push(Talk::Direct { me: seat.user, with: receiver });
-                seat.sends.push(Lane { stream, slot, receivers: 0 });
+                seat.sends.push(Lane { flow, slot, receivers: 0 });
             }
         }
         Self { seats, kinds: Vec::new() }
@@ -204,7 +204,7 @@ impl Topology {
     /// `users * fan` conversations.
     #[must_use]
     pub fn mesh(users: usize, fan: usize) -> Self {
-        let stream = |user: usize, step: usize| (user * fan + step - 1) as u32;
+        let flow = |user: usize, step: usize| (user * fan + step - 1) as u32;
         let seats = (0..users)
             .map(|user| {
                 let mut talks = Vec::with_capacity(2 * fan);
@@ -212,14 +212,14 @@ impl Topology {
                 let mut hears = Vec::with_capacity(fan);
                 for step in 1..=fan {
                     let slot = talks.len();
-                    sends.push(Lane { stream: stream(user, step), slot, receivers: 1 });
+                    sends.push(Lane { flow: flow(user, step), slot, receivers: 1 });
                     talks.push(Talk::Direct { me: user, with: (user + step) % users });
                     let from = (user + users - step) % users;
                     let slot = talks.len();
-                    hears.push(Lane { stream: stream(from, step), slot, receivers: 1 });
+                    hears.push(Lane { flow: flow(from, step), slot, receivers: 1 });
                     talks.push(Talk::Direct { me: user, with: from });
                 }
-                hears.sort_unstable_by_key(|lane| lane.stream);
+                hears.sort_unstable_by_key(|lane| lane.flow);
                 Seat { user, role: Role::Both, talks, sends, hears }
             })
             .collect();
@@ -235,10 +235,10 @@ impl Topology {
         let senders = shape.senders.clamp(1, online);
         let mut seats = Vec::with_capacity(groups * online);
         for group in 0..groups {
-            let stream = |sender: usize| (group * senders + sender) as u32;
+            let flow = |sender: usize| (group * senders + sender) as u32;
             let receivers = online.saturating_sub(1) as u32;
             for member in 0..online {
-                let lane = |sender| Lane { stream: stream(sender), slot: 0, receivers };
+                let lane = |sender| Lane { flow: flow(sender), slot: 0, receivers };
                 seats.push(Seat {
                     user: group * members + member,
                     role: Role::Both,
@@ -251,9 +251,9 @@ impl Topology {
         Self { seats, kinds: Vec::new() }
     }
 
-    /// Streams of the run.
+    /// Flows of the run.
     #[must_use]
-    pub fn streams(&self) -> usize {
+    pub fn flows(&self) -> usize {
         self.seats.iter().map(|seat| seat.sends.len()).sum()
     }
 
@@ -263,25 +263,25 @@ impl Topology {
         self.seats.iter().map(|seat| seat.user + 1).max().unwrap_or(0)
     }
 
-    /// Which of the kinds a stream is of; zero where all are alike.
+    /// Which of the kinds a flow is of; zero where all are alike.
     #[must_use]
-    pub fn kind_of(&self, stream: u32) -> usize {
-        self.kinds.partition_point(|kind| kind.first_stream <= stream).saturating_sub(1)
+    pub fn kind_of(&self, flow: u32) -> usize {
+        self.kinds.partition_point(|kind| kind.first_flow <= flow).saturating_sub(1)
     }
 
-    fn weight_of(&self, stream: u32) -> u32 {
-        self.kinds.get(self.kind_of(stream)).map_or(1, |kind| kind.weight)
+    fn weight_of(&self, flow: u32) -> u32 {
+        self.kinds.get(self.kind_of(flow)).map_or(1, |kind| kind.weight)
     }
 
     /// The turns of a schedule over `seats` of this run, in an order that `seed` chooses: each
-    /// stream as often as its kind says, as seat (its place in `seats`) and lane of the seat.
+    /// flow as often as its kind says, as seat (its place in `seats`) and lane of the seat.
     #[must_use]
     pub fn turns(&self, seats: &[&Seat], seed: u64) -> Vec<(usize, usize)> {
         let mut turns = Vec::new();
         for (at, seat) in seats.iter().enumerate() {
             for (lane, sent) in seat.sends.iter().enumerate() {
                 let key = seed ^ mix64((at as u64 + 1) << 20 ^ (lane as u64 + 1));
-                let times = 0..u64::from(self.weight_of(sent.stream));
+                let times = 0..u64::from(self.weight_of(sent.flow));
                 turns.extend(times.map(|nth| (mix64(key ^ nth << 48), at, lane)));
             }
         }
@@ -293,7 +293,7 @@ impl Topology {
     #[must_use]
     pub fn turns_in_all(&self) -> usize {
         let lanes = self.seats.iter().flat_map(|seat| &seat.sends);
-        lanes.map(|lane| self.weight_of(lane.stream) as usize).sum()
+        lanes.map(|lane| self.weight_of(lane.flow) as usize).sum()
     }
 }
 
@@ -303,24 +303,24 @@ mod tests {
 
     use super::*;
 
-    /// Every stream is sent once and heard as often as its lanes say, in slots that exist.
+    /// Every flow is sent once and heard as often as its lanes say, in slots that exist.
     pub(super) fn is_sound(topology: &Topology) {
         let mut heard: BTreeMap<u32, u32> = BTreeMap::new();
         let mut sent: BTreeMap<u32, u32> = BTreeMap::new();
         for seat in &topology.seats {
-            assert!(seat.hears.is_sorted_by_key(|lane| lane.stream));
+            assert!(seat.hears.is_sorted_by_key(|lane| lane.flow));
             for lane in seat.sends.iter().chain(&seat.hears) {
                 assert!(lane.slot < seat.talks.len());
             }
             for lane in &seat.hears {
-                *heard.entry(lane.stream).or_default() += 1;
+                *heard.entry(lane.flow).or_default() += 1;
             }
             for lane in seat.sends.iter().filter(|lane| lane.receivers > 0) {
-                assert!(sent.insert(lane.stream, lane.receivers).is_none());
+                assert!(sent.insert(lane.flow, lane.receivers).is_none());
             }
         }
         assert_eq!(sent, heard);
-        assert_eq!(sent.len(), topology.streams());
+        assert_eq!(sent.len(), topology.flows());
         assert!(sent.keys().copied().eq(0..sent.len() as u32));
     }
 
@@ -341,21 +341,21 @@ mod tests {
         ] {
             is_sound(&topology);
         }
-        assert_eq!(Topology::mesh(7, 3).streams(), 21);
+        assert_eq!(Topology::mesh(7, 3).flows(), 21);
         assert_eq!(Topology::groups(groups(2, 5, 5, 2)).users(), 10);
         let few = Topology::groups(groups(3, 50, 4, 2));
-        assert_eq!((few.seats.len(), few.streams(), few.seats[4].user), (12, 6, 50));
+        assert_eq!((few.seats.len(), few.flows(), few.seats[4].user), (12, 6, 50));
     }
 
     #[test]
     fn letters_come_from_different_senders() {
         let letters = Topology::letters(5, 3, 2);
-        assert_eq!((letters.streams(), letters.users()), (10, 8));
+        assert_eq!((letters.flows(), letters.users()), (10, 8));
         for receiver in 0..5 {
             let senders: Vec<usize> = letters
                 .seats
                 .iter()
-                .filter(|seat| seat.sends.iter().any(|lane| lane.stream as usize / 2 == receiver))
+                .filter(|seat| seat.sends.iter().any(|lane| lane.flow as usize / 2 == receiver))
                 .map(|seat| seat.user)
                 .collect();
             assert_eq!(senders.len(), 2, "receiver {receiver}");

@@ -44,7 +44,7 @@ fn curves(sources: &[Source]) -> Vec<Curve> {
             AnyReport::Capacity(report) => {
                 curves.push(Curve { name: name.clone(), points: report.curve.clone() });
             }
-            AnyReport::Idle(_) => {}
+            AnyReport::ColdStart(_) | AnyReport::Idle(_) | AnyReport::Storm(_) => {}
             AnyReport::Run(run) if run.plan.pace == Pace::ClosedLoop => {}
             AnyReport::Run(run) => {
                 let mut common = report.plan_fields();

@@ -5,6 +5,7 @@ use crate::number::Unit;
 use crate::page::markup::{Cell, Escaped, Markup, Table};
 use crate::plan::Pace;
 use crate::report::{AnyReport, RunReport, Source};
+use crate::scenario::connect_storm::StormReport;
 
 /// Reasons of broken connections that are written out, at most.
 const BROKEN_MAX: usize = 20;
@@ -93,7 +94,7 @@ fn runs(sources: &[Source]) -> Vec<(&str, &RunReport)> {
         .iter()
         .filter_map(|Source { name, report }| match report {
             AnyReport::Run(run) => Some((name.as_str(), &**run)),
-            AnyReport::Capacity(_) | AnyReport::Idle(_) => None,
+            _ => None,
         })
         .collect()
 }
@@ -125,7 +126,7 @@ fn put_other_kinds(out: &mut Markup, sources: &[Source]) {
     if !rows.is_empty() {
         let head = ["figure", "value", ""].map(str::to_owned).to_vec();
         out.raw("<div class=\"slim\">\n");
-        Table { name: "Figures of searches and idle sessions", head, rows }.put(out);
+        Table { name: "Figures of other kinds of results", head, rows }.put(out);
         out.raw("</div>\n");
     }
 }
@@ -144,6 +145,31 @@ fn tiles(report: &AnyReport) -> Vec<(&'static str, String, String)> {
                 ]
             })
         }
+        AnyReport::ColdStart(report) => vec![
+            (
+                "server CPU",
+                Unit::Micros.full(report.server_cpu_us_per_start.unwrap_or(f64::NAN)),
+                "per start".to_owned(),
+            ),
+            (
+                "start p99",
+                Unit::Micros.full(report.latency.p99_us),
+                format!(
+                    "until {} conversations are there",
+                    Unit::Count.full(report.plan.conversations as f64)
+                ),
+            ),
+            (
+                "down",
+                Unit::Bytes.full(report.bytes_down_per_start),
+                format!("per start; {} up", Unit::Bytes.full(report.bytes_up_per_start)),
+            ),
+            (
+                "round trips",
+                Unit::Ratio.full(report.round_trips_per_start),
+                format!("per start; {} at most", report.round_trips_max),
+            ),
+        ],
         AnyReport::Idle(report) => vec![
             (
                 "memory per session",
@@ -159,7 +185,37 @@ fn tiles(report: &AnyReport) -> Vec<(&'static str, String, String)> {
             ("ended by the server", report.closed.to_string(), "sessions".to_owned()),
         ],
         AnyReport::Run(run) => run_tiles(run),
+        AnyReport::Storm(report) => storm_tiles(report),
     }
+}
+
+fn storm_tiles(report: &StormReport) -> Vec<(&'static str, String, String)> {
+    let waves = || report.waves.iter();
+    let fastest = waves().map(|wave| wave.sign_ins_per_s).fold(0.0, f64::max);
+    let [opened, refused] = [
+        waves().map(|wave| wave.sign_ins).sum::<u64>(),
+        waves().flat_map(|wave| wave.refused.values()).sum(),
+    ];
+    let p99 = report.sign_in_spectrum.value_us(99.0).unwrap_or(f64::NAN);
+    let planned = report.from_plan_spectrum.value_us(99.0).unwrap_or(f64::NAN);
+    vec![
+        (
+            "server CPU",
+            Unit::Micros.full(report.server_cpu_us_per_sign_in.unwrap_or(f64::NAN)),
+            "per sign-in of those who came back".to_owned(),
+        ),
+        (
+            "sign-in p99",
+            Unit::Micros.full(p99),
+            format!("from the connect; {} from the plan", Unit::Micros.full(planned)),
+        ),
+        ("highest rate", Unit::Count.full(fastest), "sign-ins per second of a wave".to_owned()),
+        (
+            "sign-ins",
+            Unit::Count.full(opened as f64),
+            format!("{} refused for now", Unit::Count.full(refused as f64)),
+        ),
+    ]
 }
 
 fn run_tiles(run: &RunReport) -> Vec<(&'static str, String, String)> {

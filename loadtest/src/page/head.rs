@@ -62,8 +62,10 @@ fn what(report: &AnyReport) -> String {
 fn moment(report: &AnyReport) -> Option<String> {
     let unix_s = match report {
         AnyReport::Capacity(report) => report.started_unix_s,
+        AnyReport::ColdStart(report) => report.started_unix_s,
         AnyReport::Idle(_) => 0,
         AnyReport::Run(report) => report.started_unix_s,
+        AnyReport::Storm(report) => report.started_unix_s,
     };
     let moment = jiff::Timestamp::from_second(i64::try_from(unix_s).ok()?).ok()?;
     (unix_s > 0).then(|| moment.strftime("%Y-%m-%d %H:%M UTC").to_string())
@@ -180,12 +182,28 @@ fn put_command(out: &mut Markup, command: &str) {
 fn plan(report: &AnyReport) -> String {
     match report {
         AnyReport::Capacity(report) => format!("{} rates", report.curve.len()),
+        AnyReport::ColdStart(report) => format!(
+            "{} starts of each of {} users with {} conversations, {} of them groups, over {:?}",
+            report.plan.repeats,
+            report.plan.users,
+            Unit::Count.full(report.plan.conversations as f64),
+            report.plan.groups,
+            report.transport
+        ),
         AnyReport::Idle(report) => format!(
             "{} sessions in {} steps, held {} s with a heartbeat each {} s",
             Unit::Count.full(report.plan.connections as f64),
             report.plan.steps,
             report.plan.hold_s,
             report.plan.heartbeat_s
+        ),
+        AnyReport::Storm(report) => format!(
+            "{} sessions, {} sign-ins at once, back {} times within {} ms, over {:?}",
+            Unit::Count.full(report.plan.connections as f64),
+            report.plan.at_once,
+            report.plan.rounds,
+            report.plan.spread_ms,
+            report.transport
         ),
         AnyReport::Run(run) => {
             let Plan { connections, window, bytes, level, pace, stop, warmup_s, seconds, .. } =

@@ -15,7 +15,7 @@ pub(super) fn put(out: &mut Markup, sources: &[Source]) {
         .enumerate()
         .filter_map(|(index, Source { report, .. })| match report {
             AnyReport::Idle(report) => Some((index, &**report)),
-            AnyReport::Capacity(_) | AnyReport::Run(_) => None,
+            _ => None,
         })
         .collect();
     if reports.is_empty() {

@@ -2,7 +2,7 @@
 //! phone, in light and dark, and by those who cannot see the charts.
 //!
 //! ```text
-//! head ── figures ── curve ── spectrum ── timeline ── idle ── findings
+//! head ── figures ── curve ── spectrum ── timeline ── pulse ── idle ── findings
 //!                      └ traces ─ chart ─ drawing (SVG) ─ scale      markup (escaping, tables)
 //! ```
 //!
@@ -21,6 +21,7 @@ mod figures;
 mod head;
 mod idle;
 mod markup;
+mod pulse;
 mod scale;
 mod spectrum;
 mod timeline;
@@ -98,6 +99,7 @@ pub fn render(sources: &[Source]) -> String {
     curve::put(&mut out, sources);
     spectrum::put(&mut out, sources);
     timeline::put(&mut out, sources);
+    pulse::put(&mut out, sources);
     idle::put(&mut out, sources);
     figures::put_findings(&mut out, sources);
     out.raw(FOOT);

@@ -6,7 +6,7 @@ use crate::page::chart::{Axis, Chart, Dash, Look, Mark};
 use crate::page::markup::{Cell, Markup, Table};
 use crate::page::scale::{Scale, percentile};
 use crate::page::traces::{Trace, lines, looks};
-use crate::report::{AnyReport, RunReport, Source};
+use crate::report::{AnyReport, Source};
 use crate::series::Spectrum;
 
 /// Rows of the table, and marks on the line.
@@ -18,24 +18,25 @@ const PERCENTILE: Axis = Axis { title: "percentile", scale: Scale::Nines, unit: 
 /// Writes the charts, and the numbers folded below; nothing when no result has a spectrum.
 pub(super) fn put(out: &mut Markup, sources: &[Source]) {
     let traces = |stage: Stage| -> Vec<Trace> {
-        let runs = sources.iter().enumerate();
-        runs.filter_map(|(index, source)| match &source.report {
-            AnyReport::Run(report) => stage.trace(index, report),
-            AnyReport::Capacity(_) | AnyReport::Idle(_) => None,
-        })
-        .collect()
+        let all = sources.iter().enumerate();
+        all.filter_map(|(index, source)| stage.trace(index, &source.report)).collect()
     };
-    let [ack, e2e] = [traces(Stage::Ack), traces(Stage::E2e)];
-    if ack.is_empty() && e2e.is_empty() {
+    let all = [traces(Stage::Uncorrected), traces(Stage::Ack), traces(Stage::E2e)];
+    let others = [traces(Stage::FromPlan), traces(Stage::SignIn), traces(Stage::Start)].concat();
+    if all.iter().all(Vec::is_empty) && others.is_empty() {
         return;
     }
     out.raw("<section aria-labelledby=\"spectrum\"><h2 id=\"spectrum\">Percentile spectrum</h2>\n");
     let charts = if sources.len() == 1 {
-        let uncorrected = traces(Stage::Uncorrected);
-        let all = [uncorrected, ack, e2e].concat();
+        let all = [all.concat(), others].concat();
         vec![chart("all", "Latency by percentile", all, sources)]
     } else {
-        vec![chart("ack", "Ack latency", ack, sources), chart("e2e", "E2e latency", e2e, sources)]
+        let [_, ack, e2e] = all;
+        vec![
+            chart("ack", "Ack latency", ack, sources),
+            chart("e2e", "E2e latency", e2e, sources),
+            chart("others", "Sign-ins and starts", others, sources),
+        ]
     };
     Chart::put_all(&charts, out);
     put_numbers(out, sources);
@@ -46,6 +47,11 @@ pub(super) fn put(out: &mut Markup, sources: &[Source]) {
 enum Stage {
     Ack,
     E2e,
+    /// A sign-in, with the wait for one's turn and every attempt.
+    FromPlan,
+    SignIn,
+    /// A cold start.
+    Start,
     Uncorrected,
 }
 
@@ -54,19 +60,42 @@ impl Stage {
         match self {
             Self::Ack => "ack",
             Self::E2e => "e2e",
+            Self::FromPlan => "sign-in, from the plan",
+            Self::SignIn => "sign-in",
+            Self::Start => "start",
             Self::Uncorrected => "ack, uncorrected",
         }
     }
 
-    fn trace(self, source: usize, report: &RunReport) -> Option<Trace> {
-        let outcome = &report.outcome;
-        let (points, alone) = match self {
-            Self::Ack => (points_of(&outcome.ack_spectrum), looks::ACK),
-            Self::E2e => (points_of(&outcome.e2e_spectrum), looks::E2E.with(Dash::Dashed)),
-            Self::Uncorrected => {
-                (points_of_summary(&outcome.service_latency), Look::quiet(Dash::Dotted))
-            }
+    /// What a result says about it; `None` where it has no such thing.
+    fn spectrum(self, report: &AnyReport) -> Option<&Spectrum> {
+        let spectrum = match (self, report) {
+            (Self::Ack, AnyReport::Run(run)) => &run.outcome.ack_spectrum,
+            (Self::E2e, AnyReport::Run(run)) => &run.outcome.e2e_spectrum,
+            (Self::FromPlan, AnyReport::Storm(storm)) => &storm.from_plan_spectrum,
+            (Self::SignIn, AnyReport::Storm(storm)) => &storm.sign_in_spectrum,
+            (Self::Start, AnyReport::ColdStart(cold)) => &cold.spectrum,
+            _ => return None,
         };
+        (!spectrum.points.is_empty()).then_some(spectrum)
+    }
+
+    const fn look(self) -> Look {
+        match self {
+            Self::Ack | Self::SignIn | Self::Start => looks::ACK,
+            Self::E2e | Self::FromPlan => looks::E2E.with(Dash::Dashed),
+            Self::Uncorrected => Look::quiet(Dash::Dotted),
+        }
+    }
+
+    fn trace(self, source: usize, report: &AnyReport) -> Option<Trace> {
+        let points = match (self, report) {
+            (Self::Uncorrected, AnyReport::Run(run)) => {
+                points_of_summary(&run.outcome.service_latency)
+            }
+            _ => points_of(self.spectrum(report)?),
+        };
+        let alone = self.look();
         if points.is_empty() {
             return None;
         }
@@ -74,7 +103,7 @@ impl Stage {
             Self::Uncorrected => Vec::new(),
             _ => marks_of(self.name(), &points),
         };
-        let dash = Dash::Solid;
+        let dash = if self == Self::FromPlan { Dash::Dashed } else { Dash::Solid };
         Some(Trace { source, part: self.name(), alone, dash, points, marks })
     }
 }
@@ -123,9 +152,8 @@ fn chart(id: &str, title: &str, traces: Vec<Trace>, sources: &[Source]) -> Chart
     Chart {
         id: format!("spectrum-{id}"),
         title: title.to_owned(),
-        note:
-            "Each mark to the right leaves a tenth of the messages; a line ends at its worst one."
-                .to_owned(),
+        note: "Each mark to the right leaves a tenth of the samples; a line ends at its worst one."
+            .to_owned(),
         x: PERCENTILE,
         y: Axis { title: "latency", scale: Scale::Log, unit: Unit::Micros },
         lines,
@@ -139,14 +167,8 @@ fn put_numbers(out: &mut Markup, sources: &[Source]) {
     let mut head = vec!["percentile".to_owned()];
     let mut spectra: Vec<&Spectrum> = Vec::new();
     for Source { name, report } in sources {
-        let AnyReport::Run(report) = report else { continue };
-        let outcome = &report.outcome;
-        for (stage, spectrum) in
-            [(Stage::Ack, &outcome.ack_spectrum), (Stage::E2e, &outcome.e2e_spectrum)]
-        {
-            if spectrum.points.is_empty() {
-                continue;
-            }
+        for stage in [Stage::Ack, Stage::E2e, Stage::SignIn, Stage::FromPlan, Stage::Start] {
+            let Some(spectrum) = stage.spectrum(report) else { continue };
             let stage = stage.name();
             head.push(if sources.len() == 1 {
                 stage.to_owned()

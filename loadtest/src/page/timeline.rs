@@ -29,7 +29,7 @@ pub(super) fn put(out: &mut Markup, sources: &[Source]) {
         .enumerate()
         .filter_map(|(source, Source { report, .. })| match report {
             AnyReport::Run(report) => Timeline::of(source, &report.outcome.timeline),
-            AnyReport::Capacity(_) | AnyReport::Idle(_) => None,
+            _ => None,
         })
         .collect();
     if timelines.is_empty() {

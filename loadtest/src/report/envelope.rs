@@ -1,7 +1,7 @@
 //! Results of any scenario, read back from their JSON files.
 //!
-//! Owns which shape belongs to which scenario: `idle` and `capacity` have their own, every other
-//! one is a [`RunReport`]. A file holds one result or a list of them. What is not known is refused
+//! Owns which shape belongs to which scenario: `capacity`, `cold-start`, `connect-storm` and `idle`
+//! have their own, every other one is a [`RunReport`]. A file holds one result or a list of them. What is not known is refused
 //! with the name of the file, never passed over.
 
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ use serde_json::Value;
 
 use crate::probe::Machine;
 use crate::report::{EXIT_OK, RunReport, Verdict};
+use crate::scenario::cold_start::ColdStartReport;
+use crate::scenario::connect_storm::StormReport;
 use crate::scenario::idle::IdleReport;
 use crate::series::CurvePoint;
 
@@ -54,10 +56,14 @@ pub struct CapacityReport {
 pub enum AnyReport {
     /// `capacity`.
     Capacity(Box<CapacityReport>),
+    /// `cold-start`.
+    ColdStart(Box<ColdStartReport>),
     /// `idle`.
     Idle(Box<IdleReport>),
     /// `direct`, `fill`, and whatever else is one run with one outcome.
     Run(Box<RunReport>),
+    /// `connect-storm`.
+    Storm(Box<StormReport>),
 }
 
 /// A result with the name it goes by on a page: that of its file, without the folder.
@@ -105,7 +111,7 @@ pub enum EnvelopeError {
     /// It is JSON, and no result of this program.
     #[error(
         "{}: no result of hongyan-loadtest: {what} (known are direct, fill and other single runs, \
-         idle, capacity, and lists of these)", .path.display()
+         idle, capacity, connect-storm, cold-start, and lists of these)", .path.display()
     )]
     Unknown {
         /// The file.
@@ -164,6 +170,8 @@ impl AnyReport {
         };
         match scenario.as_str() {
             "capacity" => of_shape(value, path, scenario).map(Self::Capacity),
+            "cold-start" => of_shape(value, path, scenario).map(Self::ColdStart),
+            "connect-storm" => of_shape(value, path, scenario).map(Self::Storm),
             "idle" => of_shape(value, path, scenario).map(Self::Idle),
             _ if value.get("outcome").is_some() => of_shape(value, path, scenario).map(Self::Run),
             _ => Err(unknown(format!("its scenario is {scenario:?}"))),
@@ -175,8 +183,10 @@ impl AnyReport {
     pub fn scenario(&self) -> &str {
         match self {
             Self::Capacity(report) => &report.scenario,
+            Self::ColdStart(report) => &report.scenario,
             Self::Idle(report) => &report.scenario,
             Self::Run(report) => &report.scenario,
+            Self::Storm(report) => &report.scenario,
         }
     }
 
@@ -185,7 +195,7 @@ impl AnyReport {
     pub fn driver(&self) -> &str {
         match self {
             Self::Capacity(report) => &report.driver,
-            Self::Idle(_) => "",
+            Self::ColdStart(_) | Self::Idle(_) | Self::Storm(_) => "",
             Self::Run(report) => &report.driver,
         }
     }
@@ -195,8 +205,10 @@ impl AnyReport {
     pub fn machine(&self) -> &Machine {
         match self {
             Self::Capacity(report) => &report.machine,
+            Self::ColdStart(report) => &report.machine,
             Self::Idle(report) => &report.machine,
             Self::Run(report) => &report.machine,
+            Self::Storm(report) => &report.machine,
         }
     }
 
@@ -205,6 +217,7 @@ impl AnyReport {
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::Capacity(report) => report.verdict.clone(),
+            Self::ColdStart(report) => report.verdict.clone(),
             Self::Idle(report) => Verdict {
                 exit_code: report.exit_code,
                 failures: match (report.exit_code, report.closed) {
@@ -214,6 +227,7 @@ impl AnyReport {
                 doubts: Vec::new(),
             },
             Self::Run(report) => report.verdict.clone(),
+            Self::Storm(report) => report.verdict.clone(),
         }
     }
 
@@ -222,8 +236,10 @@ impl AnyReport {
     pub fn plan_fields(&self) -> BTreeMap<String, String> {
         let plan = match self {
             Self::Capacity(report) => Ok(report.plan.clone()),
+            Self::ColdStart(report) => serde_json::to_value(&report.plan),
             Self::Idle(report) => serde_json::to_value(&report.plan),
             Self::Run(report) => serde_json::to_value(&report.plan),
+            Self::Storm(report) => serde_json::to_value(&report.plan),
         };
         let mut fields = BTreeMap::new();
         flatten("", &plan.unwrap_or_default(), &mut fields);

@@ -359,7 +359,7 @@ impl Expected<'_> {
         let mut damaged = 0;
         for message in missed {
             match self.text.read(&text_of(message)) {
-                Some(stamp) if stamp.run == self.run && stamp.stream == self.stream => {
+                Some(stamp) if stamp.run == self.run && stamp.flow == self.stream => {
                     to.note(stamp.counter, message.seq);
                 }
                 _ => damaged += 1,
@@ -436,7 +436,7 @@ mod tests {
         let talks = talks_of(&plan());
         for seat in Topology::letters(5, 3, 2).seats {
             for lane in seat.sends {
-                let (receiver, talk) = (lane.stream as usize / 2, lane.stream as usize % 2);
+                let (receiver, talk) = (lane.flow as usize / 2, lane.flow as usize % 2);
                 let expected = Talk::Direct { me: receiver, with: seat.user };
                 assert_eq!(talks[receiver][talk], expected);
             }
@@ -448,7 +448,7 @@ mod tests {
         let text = TextForm::new(64, 1);
         let message = |counter: u64, seq: u64| {
             let mut bytes = text.blank();
-            let stamp = Stamp { run: 9, stream: 3, counter, planned_ns: 0 };
+            let stamp = Stamp { run: 9, flow: 3, counter, planned_ns: 0 };
             stamp_over(&mut bytes, &stamp);
             let kind = pb::body::Kind::Text(String::from_utf8(bytes).unwrap());
             pb::Message { seq, body: Some(pb::Body { kind: Some(kind) }), ..Default::default() }

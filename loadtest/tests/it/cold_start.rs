@@ -27,6 +27,8 @@ fn every_conversation_comes_with_its_last_message() {
         assert_eq!(report.verdict.failures, Vec::<String>::new());
         assert_eq!(report.findings, ColdFindings::default());
         assert_eq!((report.starts, report.latency.samples, report.first.samples), (6, 6, 2));
+        assert_eq!(report.spectrum.samples(), 6);
+        assert_eq!(report.timeline.iter().map(|tick| tick.done).sum::<u64>(), 6);
         let one_page = page_bytes == 0;
         assert_eq!(report.round_trips_max == 1, one_page, "{report:?}");
         // Nine messages, and what is around them.

@@ -7,7 +7,7 @@ use hongyan_loadtest::page::{REPORTS_MAX, ReportArgs, render, report, write_html
 use hongyan_loadtest::report::{AnyReport, EXIT_FAILED, RunReport, Source, Verdict};
 use serde_json::{Value, json};
 
-use crate::sample::{Shape, capacity, idle};
+use crate::sample::{Shape, capacity, cold_start, idle, storm};
 
 /// Pages to look at stay in the target folder.
 fn keep(name: &str, sources: &[Source]) -> String {
@@ -123,6 +123,38 @@ fn other_kinds_of_results_have_their_own_charts() {
 }
 
 #[test]
+fn storms_and_cold_starts_are_drawn_over_time_and_by_percentile() {
+    let storm_page = keep("report-storm.html", &[storm("storm")]);
+    let cold_page = keep("report-cold-start.html", &[cold_start("cold")]);
+    for (html, part) in [(&storm_page, "sign-ins"), (&cold_page, "starts")] {
+        check(html);
+        let rate = format!("per second over seconds since the first one. {part}: ");
+        for part in [
+            "id=\"pulse-rate-h\"",
+            "id=\"pulse-time-h\"",
+            "id=\"pulse-cpu-h\"",
+            "id=\"spectrum-all-h\"",
+            &rate,
+        ] {
+            assert!(html.contains(part), "{part} is not on the page");
+        }
+    }
+    for part in ["sign-in, from the plan", "10,000 sessions", "back 2"] {
+        assert!(storm_page.contains(part), "{part} is not on the page");
+    }
+    // A line breaks between waves.
+    let chart = storm_page.split("id=\"pulse-rate-h\"").nth(1).unwrap();
+    let drawing = chart.split("<svg class=\"wide\"").nth(1).unwrap();
+    let path = drawing.split("class=\"line t0\" d=\"").nth(1).unwrap();
+    let path = path.split('"').next().unwrap();
+    assert_eq!(path.matches('M').count(), 3, "{path}");
+    let both = [storm("one"), storm("two"), cold_start("cold"), Shape::default().source("run")];
+    let html = keep("report-storms.html", &both);
+    check(&html);
+    assert!(html.contains("id=\"spectrum-others-h\"") && html.contains("sign-in p99: one"));
+}
+
+#[test]
 fn what_went_wrong_is_shown_first_and_in_words() {
     let mut run = Shape::default().report();
     run.outcome.findings.lost = 3;
@@ -145,7 +177,7 @@ fn poison(value: &mut Value, text: &str) {
         Value::Array(list) => list.iter_mut().for_each(|value| poison(value, text)),
         Value::Object(fields) => {
             for (name, value) in fields {
-                let choices = ["scenario", "level", "receipts", "mode", "until"];
+                let choices = ["scenario", "level", "receipts", "mode", "until", "transport"];
                 if !choices.contains(&name.as_str()) {
                     poison(value, text);
                 }
@@ -162,14 +194,17 @@ fn nothing_in_a_result_becomes_markup() {
     let mut run = Shape::default().report();
     run.outcome.broken = vec![String::new()];
     run.verdict = Verdict::of(&run.plan, &run.outcome);
-    let mut list = json!([run, idle("").report, capacity("").report]);
+    let others = [idle(""), capacity(""), storm(""), cold_start("")];
+    let others = others.map(|source| source.report);
+    let mut list = json!([vec![json!(run)], others.map(|report| json!(report)).to_vec()].concat());
     poison(&mut list, bad);
     let parsed = list.as_array().unwrap().iter().map(|value| Source {
         name: bad.to_owned(),
         report: AnyReport::from_json(value.clone(), Path::new("x.json")).unwrap(),
     });
     let sources: Vec<Source> = parsed.collect();
-    for sources in [&sources[..], &sources[..1], &sources[1..2], &sources[2..]] {
+    let alone = sources.iter().map(std::slice::from_ref);
+    for sources in alone.chain([&sources[..]]) {
         let html = render(sources);
         check(&html);
         assert!(html.contains("&lt;img src=x"));

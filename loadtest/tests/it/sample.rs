@@ -3,12 +3,16 @@
 use hongyan_loadtest::histogram::{LatencySummary, nanoseconds};
 use hongyan_loadtest::plan::{Pace, Plan};
 use hongyan_loadtest::probe::Machine;
+use hongyan_loadtest::pulse::PulseTick;
 use hongyan_loadtest::report::{
     AnyReport, CapacityReport, Costs, Outcome, RunReport, Source, Verdict,
 };
+use hongyan_loadtest::scenario::cold_start::{ColdFindings, ColdStartPlan, ColdStartReport};
+use hongyan_loadtest::scenario::connect_storm::{StormPlan, StormReport, WaveReport};
 use hongyan_loadtest::scenario::idle::fit::LineFit;
 use hongyan_loadtest::scenario::idle::{IdlePlan, IdleReport, IdleStep};
 use hongyan_loadtest::series::{CurvePoint, Spectrum, Tick};
+use hongyan_loadtest::stream::Transport;
 use hongyan_protocol::ids::mix64;
 
 /// What a made-up run is like.
@@ -232,4 +236,87 @@ pub(crate) fn idle(name: &str) -> Source {
         verdict: Verdict::default(),
     };
     Source { name: name.to_owned(), report: AnyReport::Idle(Box::new(report)) }
+}
+
+/// Tenths of a second in which something was done, fewer and fewer of it.
+fn pulse(ticks: u64, done: u64) -> Vec<PulseTick> {
+    let tick = |nth: u64| PulseTick {
+        at_s: nth as f64 / 10.0,
+        done: done / nth,
+        refused: if nth == 2 { 40 } else { 0 },
+        p50_us: 900.0 * nth as f64,
+        p99_us: 2_500.0 * nth as f64,
+        server_cpu_cores: Some(0.9 / nth as f64),
+        generator_cpu_cores: 0.4 / nth as f64,
+    };
+    (1..=ticks).map(tick).collect()
+}
+
+fn spectrum(samples: u64, step_ns: u64) -> Spectrum {
+    let mut histogram = nanoseconds();
+    (1..=samples).for_each(|nth| histogram.saturating_record(nth * step_ns));
+    Spectrum::of(&histogram)
+}
+
+/// A storm of a ramp and two waves that came back.
+pub(crate) fn storm(name: &str) -> Source {
+    let wave = |(nth, name): (usize, &str)| WaveReport {
+        name: name.to_owned(),
+        began_s: 4.0 * nth as f64,
+        sign_ins: 10_000,
+        seconds: 1.2,
+        sign_ins_per_s: 8_300.0 + nth as f64,
+        refused: [(600, 40)].into(),
+        tried_again: 40,
+        server_cpu_us: Some(900_000),
+        server_cpu_us_per_sign_in: Some(90.0),
+        generator_cpu_cores: 0.4,
+        timeline: pulse(12, 3_000),
+        ..WaveReport::default()
+    };
+    let report = StormReport {
+        generator: "hongyan-loadtest 0".to_owned(),
+        scenario: "connect-storm".to_owned(),
+        started_unix_s: 1_790_000_000,
+        machine: machine(),
+        transport: Transport::Tls,
+        plan: StormPlan { connections: 10_000, rounds: 2, ..StormPlan::default() },
+        waves: ["ramp", "back 1", "back 2"].into_iter().enumerate().map(wave).collect(),
+        sign_in_spectrum: spectrum(20_000, 400),
+        from_plan_spectrum: spectrum(20_000, 50_000),
+        server_cpu_us_per_sign_in: Some(90.0),
+        sign_ins_per_core_second: Some(11_111.0),
+        verdict: Verdict::default(),
+    };
+    Source { name: name.to_owned(), report: AnyReport::Storm(Box::new(report)) }
+}
+
+/// Cold starts of four users.
+pub(crate) fn cold_start(name: &str) -> Source {
+    let spectrum = spectrum(200, 30_000);
+    let latency = LatencySummary { samples: 200, p99_us: 5_900.0, ..LatencySummary::default() };
+    let report = ColdStartReport {
+        generator: "hongyan-loadtest 0".to_owned(),
+        scenario: "cold-start".to_owned(),
+        started_unix_s: 1_790_000_000,
+        machine: machine(),
+        transport: Transport::Tcp,
+        plan: ColdStartPlan::default(),
+        filled_s: 2.0,
+        late: 0,
+        complete_s: 0.1,
+        starts: 200,
+        server_cpu_us_per_start: Some(2_400.0),
+        bytes_down_per_start: 160_000.0,
+        bytes_up_per_start: 220.0,
+        round_trips_per_start: 1.0,
+        round_trips_max: 1,
+        spectrum,
+        timeline: pulse(8, 60),
+        first: latency.clone(),
+        latency,
+        findings: ColdFindings::default(),
+        verdict: Verdict::default(),
+    };
+    Source { name: name.to_owned(), report: AnyReport::ColdStart(Box::new(report)) }
 }

@@ -20,6 +20,13 @@ fn small(connections: usize) -> StormPlan {
 
 /// Everything but what depends on the machine's speed.
 fn assert_whole(report: &StormReport, plan: &StormPlan) {
+    for wave in &report.waves {
+        let in_ticks: u64 = wave.timeline.iter().map(|tick| tick.done).sum();
+        assert_eq!(in_ticks, wave.sign_ins, "{}", wave.name);
+    }
+    let came_back = plan.connections as u64 * u64::from(plan.rounds.max(1));
+    assert_eq!(report.sign_in_spectrum.samples(), came_back);
+    assert_eq!(report.from_plan_spectrum.samples(), came_back);
     assert_eq!(report.verdict.failures, Vec::<String>::new());
     assert_eq!(report.waves.len(), plan.rounds as usize + 1);
     for wave in &report.waves {

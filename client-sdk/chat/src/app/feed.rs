@@ -88,7 +88,10 @@ impl Feed {
                     return Input::Conversations(list);
                 }
                 view = next_view(&mut self.timeline) => return Input::Timeline(view),
-                event = next_event(&mut self.events) => self.on_event(event),
+                event = next_event(&mut self.events) => match event {
+                    Ok(event) => self.on_event(event),
+                    Err(lost) => return Input::EventsLost(lost),
+                },
                 _ = self.ticker.tick() => return Input::Tick(now_ms()),
             }
         }
@@ -99,6 +102,9 @@ impl Feed {
         let input = match event {
             Event::Disconnected(error) => Input::Disconnected(error),
             Event::Message(message) => Input::Message(message),
+            Event::MessagesSkipped { conversation, from_seq, to_seq } => {
+                Input::Skipped { conversation, from_seq, to_seq }
+            }
             Event::Presence(presences) => Input::Presence(presences),
             Event::SignedIn(_) => Input::Account(self.client.account()),
             Event::StorageFailed(error) => Input::StorageFailed(error),
@@ -132,15 +138,12 @@ async fn next_view(timeline: &mut Option<Timeline>) -> Arc<TimelineView> {
     }
 }
 
-/// What was dropped is seen in the conversations and timelines, which are
-/// never dropped.
-async fn next_event(events: &mut Events) -> Event {
-    loop {
-        match events.recv().await {
-            Ok(event) => return event,
-            Err(EventError::Lagged(_)) => {}
-            Err(_) => return pending().await,
-        }
+/// The next event, or how many were dropped.
+async fn next_event(events: &mut Events) -> Result<Event, u64> {
+    match events.recv().await {
+        Ok(event) => Ok(event),
+        Err(EventError::Lagged(lost)) => Err(lost),
+        Err(_) => pending().await,
     }
 }
 

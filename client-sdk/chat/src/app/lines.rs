@@ -49,9 +49,7 @@ pub(super) async fn run(
             () = &mut stop => return Ok(()),
         };
         engine.end(std::mem::take(&mut feed.ended));
-        if let Input::Message(message) = &input {
-            printer.note_message(&model, message);
-        }
+        printer.note(&model, &input);
         for command in model.update(input) {
             if !matches!(command, Command::Bell | Command::Quit) {
                 engine.run(command);

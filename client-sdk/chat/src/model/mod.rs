@@ -200,6 +200,8 @@ impl Model {
                 }
             }
             Input::Done(outcome) => self.on_outcome(outcome, &mut commands),
+            // What is shown is in the timelines, which are never dropped.
+            Input::EventsLost(_) | Input::Skipped { .. } => {}
             Input::Focus(focused) => self.focused = focused,
             Input::Key(key) => self.on_key(key, &mut commands),
             Input::Line(line) => self.on_line(&line, &mut commands),

@@ -21,9 +21,7 @@ impl Plain {
     }
 
     fn put(&mut self, input: Input) -> Vec<String> {
-        if let Input::Message(message) = &input {
-            self.printer.note_message(&self.world.model, message);
-        }
+        self.printer.note(&self.world.model, &input);
         self.world.put(input);
         self.lines()
     }
@@ -111,11 +109,39 @@ fn opening_tells_the_last_ten_messages_and_new_ones_once() {
     assert_eq!(told[0], "* chat with bob");
     assert_eq!(told[1], "bob: line 3");
     let new = said(direct(2), 13, 2, "two\nlines");
-    assert!(plain.put(Input::Message(Arc::new(new.clone()))).is_empty());
+    let told = plain.put(Input::Message(Arc::new(new.clone())));
+    assert_eq!(told, ["bob: two\n         | lines"]);
     let mut more = messages;
     more.push(new);
-    let told = plain.put(Input::Timeline(Arc::new(view(direct(2), more))));
-    assert_eq!(told, ["bob: two\n         | lines"]);
+    assert!(plain.put(Input::Timeline(Arc::new(view(direct(2), more)))).is_empty());
+}
+
+#[test]
+fn what_was_missed_is_told_although_the_timeline_starts_above_it() {
+    let mut plain = Plain::live();
+    plain.open(view(direct(2), vec![said(direct(2), 1, 2, "before")]));
+    let newest = vec![said(direct(2), 5, 2, "five"), said(direct(2), 6, 1, "mine")];
+    let shown = Input::Timeline(Arc::new(view(direct(2), newest.clone())));
+    assert_eq!(plain.put(shown), ["you: mine"]);
+    let skipped = Input::Skipped { conversation: direct(2), from_seq: 2, to_seq: 3 };
+    assert_eq!(plain.put(skipped), ["* not told: messages 2 to 3 of bob"]);
+    let four = said(direct(2), 4, 2, "four");
+    assert_eq!(plain.put(Input::Message(Arc::new(four))), ["bob: four"]);
+    let told: Vec<_> =
+        newest.into_iter().flat_map(|it| plain.put(Input::Message(Arc::new(it)))).collect();
+    assert_eq!(told, ["bob: five"]);
+}
+
+#[test]
+fn events_that_were_lost_are_made_good_from_the_timeline() {
+    let mut plain = Plain::live();
+    plain.open(view(direct(2), vec![said(direct(2), 1, 2, "before")]));
+    let newest = vec![said(direct(2), 1, 2, "before"), said(direct(2), 2, 2, "two")];
+    assert!(plain.put(Input::Timeline(Arc::new(view(direct(2), newest)))).is_empty());
+    let told = plain.put(Input::EventsLost(7));
+    assert_eq!(told, ["* too much happened at once: some of it is not told", "bob: two"]);
+    let two = said(direct(2), 2, 2, "two");
+    assert!(plain.put(Input::Message(Arc::new(two))).is_empty());
 }
 
 #[test]

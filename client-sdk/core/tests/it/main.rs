@@ -9,5 +9,6 @@ mod random;
 mod server;
 mod session;
 mod sync;
+mod telling;
 mod timeline;
 mod world;

@@ -105,6 +105,23 @@ impl World {
         panic!("the client never waits");
     }
 
+    /// Moves bytes once; false when there were none.
+    pub(crate) fn step(&mut self) -> bool {
+        self.server.now_ms = self.now_ms;
+        self.settle();
+        let moved = self.exchange();
+        self.settle();
+        moved
+    }
+
+    /// Lets time pass up to the next timer; false when there is none.
+    pub(crate) fn skip_to_timeout(&mut self) -> bool {
+        let at = self.core.poll_timeout(self.now_ms);
+        self.now_ms = self.now_ms.max(at.unwrap_or(0));
+        self.core.handle_timeout(self.now_ms);
+        at.is_some()
+    }
+
     /// Does what the core asks for, but moves no bytes.
     pub(crate) fn settle(&mut self) {
         loop {

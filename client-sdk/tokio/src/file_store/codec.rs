@@ -95,6 +95,9 @@ struct Conversation {
     activity_ms: u64,
     #[prost(uint64, tag = "13")]
     group_seq: u64,
+    /// What was kept before there was this field was told of, all of it.
+    #[prost(uint64, optional, tag = "14")]
+    told_seq: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -248,6 +251,7 @@ fn conversation_to_disk(record: &ConversationRecord) -> Conversation {
         gone: record.gone,
         activity_ms: record.activity_ms,
         group_seq: record.group_seq,
+        told_seq: Some(record.told_seq),
     }
 }
 
@@ -266,6 +270,7 @@ fn conversation(record: Conversation) -> Option<ConversationRecord> {
         gone: record.gone,
         activity_ms: record.activity_ms,
         group_seq: record.group_seq,
+        told_seq: record.told_seq.unwrap_or(u64::MAX),
     })
 }
 

@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_send_is_a_publish_to_the_next_user() {
-        let stamp = Stamp { run: 5, stream: 1, counter: 1 << 33, planned_ns: 99 };
+        let stamp = Stamp { run: 5, flow: 1, counter: 1 << 33, planned_ns: 99 };
         let mut out = BytesMut::new();
         link().encode_send(0, 126, &stamp, &mut out);
         let head = b"PUB hy.u.2 _INBOX.hy-acks.1.00126 64\r\n";

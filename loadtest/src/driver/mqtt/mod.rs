@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_send_is_a_publish_to_the_next_user() {
-        let stamp = Stamp { run: 5, stream: 1, counter: 1 << 33, planned_ns: 99 };
+        let stamp = Stamp { run: 5, flow: 1, counter: 1 << 33, planned_ns: 99 };
         let mut out = BytesMut::from(&b"before"[..]);
         link().encode_send(0, 126, &stamp, &mut out);
         assert_eq!(&out[..18], b"before\x32\x4a\x00\x06hy/u/2\x00\x7f");

@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_send_is_a_command_for_the_next_users_stream() {
-        let stamp = Stamp { run: 5, stream: 1, counter: 1 << 33, planned_ns: 99 };
+        let stamp = Stamp { run: 5, flow: 1, counter: 1 << 33, planned_ns: 99 };
         let mut out = BytesMut::new();
         link(Role::Sends).encode_send(0, 4, &stamp, &mut out);
         let mut reader = Reader::new(&out);
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn answers_to_sends_come_in_order() {
         let mut link = link(Role::Sends);
-        let stamp = Stamp { run: 5, stream: 1, counter: 0, planned_ns: 0 };
+        let stamp = Stamp { run: 5, flow: 1, counter: 0, planned_ns: 0 };
         for tag in [4, 9] {
             link.encode_send(0, tag, &stamp, &mut BytesMut::new());
         }
@@ -357,7 +357,7 @@ mod tests {
         sends.encode_send(
             0,
             0,
-            &Stamp { run: 0, stream: 0, counter: 0, planned_ns: 0 },
+            &Stamp { run: 0, flow: 0, counter: 0, planned_ns: 0 },
             &mut BytesMut::new(),
         );
         assert!(sends.parse(b":1\r\n").is_err());

@@ -12,7 +12,7 @@ use super::*;
 use crate::driver::{Event, Link, LinkError};
 use crate::engine::payload::Stamp;
 
-const STAMP: Stamp = Stamp { run: 7, stream: 3, counter: 1 << 33, planned_ns: 99 };
+const STAMP: Stamp = Stamp { run: 7, flow: 3, counter: 1 << 33, planned_ns: 99 };
 const ASK: &str = "<r xmlns='urn:xmpp:sm:3'/>";
 
 /// Long enough to have `<` and `>` in it.

@@ -135,9 +135,8 @@ impl<L: Link> Connection<L> {
         if stamp.run != self.manners.run {
             return false;
         }
-        let Ok(at) = self.hears.binary_search_by_key(&stamp.stream, |heard| heard.lane.stream)
-        else {
-            let own = self.sends.iter().any(|sent| sent.lane.stream == stamp.stream);
+        let Ok(at) = self.hears.binary_search_by_key(&stamp.flow, |heard| heard.lane.flow) else {
+            let own = self.sends.iter().any(|sent| sent.lane.flow == stamp.flow);
             self.damaged += u64::from(!own);
             return false;
         };

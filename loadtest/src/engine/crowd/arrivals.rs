@@ -10,6 +10,7 @@ use mio::{Interest, Token};
 
 use crate::engine::crowd::{Crowd, Manner, Place, Session, WAIT_MAX, Wave, named};
 use crate::engine::login::{SignIn, Step};
+use crate::pulse::Done;
 
 /// A server's hint is honoured up to here.
 const HINT_MAX_MS: u64 = 60_000;
@@ -19,6 +20,7 @@ const BACK_OFF_MAX_MS: u64 = 30_000;
 /// The sign-ins of a wave.
 pub(super) struct Arrivals {
     manner: Manner,
+    start_ns: u64,
     /// Moments and places, the next first.
     due: BinaryHeap<Reverse<(u64, usize)>>,
     planned_ns: Vec<u64>,
@@ -30,9 +32,10 @@ pub(super) struct Arrivals {
 }
 
 impl Arrivals {
-    pub(super) fn new(manner: Manner, places: usize) -> Self {
+    pub(super) fn new(manner: Manner, places: usize, start_ns: u64) -> Self {
         Self {
             manner,
+            start_ns,
             due: BinaryHeap::new(),
             planned_ns: vec![0; places],
             tries: vec![0; places],
@@ -119,7 +122,9 @@ impl Arrivals {
             Step::Waiting => {}
             Step::In => {
                 let now_ns = crowd.clock.now_ns();
-                self.wave.sign_in.saturating_record(now_ns - began_ns);
+                let (at_ns, took_ns) = (now_ns - self.start_ns, now_ns - began_ns);
+                self.wave.done.push(Done { at_ns, took_ns });
+                self.wave.sign_in.saturating_record(took_ns);
                 self.wave.from_plan.saturating_record(now_ns - self.planned_ns[place]);
                 self.busy -= 1;
                 if let Place::SigningIn { sign_in, .. } =
@@ -132,6 +137,7 @@ impl Arrivals {
             }
             Step::Refused { code, after_ms, again } => {
                 *self.wave.refused.entry(code).or_default() += 1;
+                self.wave.refused_ns.push(crowd.clock.now_ns() - self.start_ns);
                 self.leave(crowd, place);
                 let after_ms = (after_ms > 0).then_some(u64::from(after_ms).min(HINT_MAX_MS));
                 let reason = || format!("refused with {}", named(code));

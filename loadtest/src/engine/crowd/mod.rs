@@ -26,6 +26,7 @@ use self::arrivals::Arrivals;
 use crate::clock::RunClock;
 use crate::engine::login::{SignIn, greeting};
 use crate::histogram::nanoseconds;
+use crate::pulse::Done;
 use crate::roster::Account;
 use crate::stream::{Endpoint, Stream};
 use crate::wire::FrameView;
@@ -55,8 +56,12 @@ pub(crate) struct Wave {
     pub(crate) sign_in: Histogram<u64>,
     /// From the planned moment to the session, in nanoseconds.
     pub(crate) from_plan: Histogram<u64>,
+    /// Each sign-in, by the connect of the attempt that succeeded.
+    pub(crate) done: Vec<Done>,
     /// Refusals by the server's code.
     pub(crate) refused: BTreeMap<u32, u64>,
+    /// When they came, in nanoseconds from the first planned moment.
+    pub(crate) refused_ns: Vec<u64>,
     /// Attempts after the first of a session.
     pub(crate) again: u64,
     /// Connections that ended before their session was open, by how.
@@ -74,7 +79,9 @@ impl Default for Wave {
         Self {
             sign_in: nanoseconds(),
             from_plan: nanoseconds(),
+            done: Vec::new(),
             refused: BTreeMap::new(),
+            refused_ns: Vec::new(),
             again: 0,
             broken: BTreeMap::new(),
             given_up: BTreeMap::new(),
@@ -158,7 +165,7 @@ impl Crowd {
     /// The system failed the poll; what the server did is in the wave.
     pub(crate) fn bring_in(&mut self, plan: &[u64], manner: Manner) -> io::Result<Wave> {
         let start_ns = self.clock.now_ns();
-        let mut arrivals = Arrivals::new(manner, self.places.len());
+        let mut arrivals = Arrivals::new(manner, self.places.len(), start_ns);
         for (place, after_ns) in plan.iter().enumerate().take(self.places.len()) {
             if matches!(self.places[place], Place::Away) {
                 arrivals.plan(place, start_ns + after_ns);

@@ -36,7 +36,7 @@ impl MixedShape {
         small.chain(large).collect()
     }
 
-    /// Turns of one stream in a round, in proportion to what is sent in its kind.
+    /// Turns of one flow in a round, in proportion to what is sent in its kind.
     fn weight(percent: f64, streams_per_person: usize) -> u32 {
         let weight = (percent / streams_per_person as f64).round();
         if percent > 0.0 { (weight as u32).max(1) } else { 0 }
@@ -47,17 +47,17 @@ impl MixedShape {
         vec![
             Kind {
                 name: "direct",
-                first_stream: 0,
+                first_flow: 0,
                 weight: Self::weight(self.direct_percent, self.fan),
             },
             Kind {
                 name: "small groups",
-                first_stream: small as u32,
+                first_flow: small as u32,
                 weight: Self::weight(self.small_percent, 1),
             },
             Kind {
                 name: "large groups",
-                first_stream: (small + self.people) as u32,
+                first_flow: (small + self.people) as u32,
                 weight: Self::weight(self.large_percent, 1),
             },
         ]
@@ -73,20 +73,20 @@ impl Topology {
         let small_groups = shape.people / shape.small;
         for (group, members) in shape.members().iter().enumerate() {
             let kind = if group < small_groups { 1 } else { 2 };
-            let first = topology.kinds[kind].first_stream;
+            let first = topology.kinds[kind].first_flow;
             topology.add_group(group, members, first);
         }
         topology
     }
 
-    /// Everybody in `members` writes into the group and hears the others; the stream of user `u`
-    /// is `first + u`. Groups come in the order of their streams.
+    /// Everybody in `members` writes into the group and hears the others; the flow of user `u`
+    /// is `first + u`. Groups come in the order of their flows.
     fn add_group(&mut self, group: usize, members: &[usize], first: u32) {
         for user in members {
             let seat = &mut self.seats[*user];
             let slot = seat.talks.len();
             let receivers = members.len() as u32 - 1;
-            let lane = |user: usize| Lane { stream: first + user as u32, slot, receivers };
+            let lane = |user: usize| Lane { flow: first + user as u32, slot, receivers };
             seat.talks.push(Talk::Group { group });
             seat.sends.push(lane(*user));
             seat.hears
@@ -143,14 +143,14 @@ mod tests {
     fn sends_go_where_the_shape_says() {
         let topology = Topology::mixed(&shape());
         is_sound(&topology);
-        assert_eq!(topology.streams(), 12 * (2 + 1 + 1));
+        assert_eq!(topology.flows(), 12 * (2 + 1 + 1));
         let seats: Vec<&Seat> = topology.seats.iter().collect();
         let turns = topology.turns(&seats, 3);
         assert_eq!(turns.len(), topology.turns_in_all());
         let mut counts = [0; 3];
         for (seat, lane) in turns {
             let lane = topology.seats[seat].sends[lane];
-            counts[topology.kind_of(lane.stream)] += 1;
+            counts[topology.kind_of(lane.flow)] += 1;
         }
         assert_eq!(counts, [12 * 70, 12 * 25, 12 * 5]);
         let silent = MixedShape { large_percent: 0.0, ..shape() };

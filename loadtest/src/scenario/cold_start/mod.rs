@@ -33,6 +33,7 @@ use crate::cpu_clock::{CpuClock, CpuTime};
 use crate::histogram::nanoseconds;
 use crate::plan::{CONNECTIONS_MAX, PlanError, within};
 use crate::probe::Machine;
+use crate::pulse::{CpuTrace, Done, TICKS_MAX};
 use crate::roster::Account;
 use crate::scenario::Watch;
 use crate::session::{Traffic, Wire, refusal};
@@ -125,15 +126,19 @@ pub fn run(
     }
     let mut starts = Starts::new(endpoint, users, plan, &expected);
     let (first, complete) = starts.until_complete()?;
+    let trace = CpuTrace::start(watch.server_pid);
+    starts.began = Instant::now();
     let clock = watch.server_pid.map(CpuClock::now).transpose()?;
     for _ in 0..plan.repeats {
         starts.round()?;
     }
     let server: Option<CpuTime> = clock.map(|clock| clock.spent()).transpose()?;
+    let length = starts.began.elapsed();
     let counted = starts.take();
     ceilings.look_again();
     let machine = Machine { ceilings, ..Machine::look(watch.data.as_deref()) };
     let mut report = ColdStartReport::new(plan, machine, &first, &counted, server);
+    report.timeline = trace.into_ticks(&counted.done, &[], length, TICKS_MAX);
     report.started_unix_s = started.as_secs();
     report.transport = endpoint.transport();
     report.filled_s = filled.as_secs_f64();
@@ -146,6 +151,7 @@ pub fn run(
 struct Counted {
     starts: u64,
     latency: hdrhistogram::Histogram<u64>,
+    done: Vec<Done>,
     traffic: Traffic,
     round_trips_max: u64,
     findings: ColdFindings,
@@ -156,6 +162,7 @@ impl Default for Counted {
         Self {
             starts: 0,
             latency: nanoseconds(),
+            done: Vec::new(),
             traffic: Traffic::default(),
             round_trips_max: 0,
             findings: ColdFindings::default(),
@@ -170,6 +177,8 @@ struct Starts<'a> {
     expected: &'a Expected,
     /// Connections so far; each has its own number, for its source address.
     connections: usize,
+    /// When the starts that count began.
+    began: Instant,
     counted: Counted,
 }
 
@@ -180,7 +189,8 @@ impl<'a> Starts<'a> {
         plan: &'a ColdStartPlan,
         expected: &'a Expected,
     ) -> Self {
-        Self { endpoint, users, plan, expected, connections: 0, counted: Counted::default() }
+        let (began, counted) = (Instant::now(), Counted::default());
+        Self { endpoint, users, plan, expected, connections: 0, began, counted }
     }
 
     fn take(&mut self) -> Counted {
@@ -209,7 +219,10 @@ impl<'a> Starts<'a> {
                 self.start(account).with_context(|| format!("starting {} cold", account.name))?;
             let counted = &mut self.counted;
             counted.starts += 1;
-            counted.latency.saturating_record(length.as_nanos() as u64);
+            let took_ns = length.as_nanos() as u64;
+            counted.latency.saturating_record(took_ns);
+            let at_ns = self.began.elapsed().as_nanos() as u64;
+            counted.done.push(Done { at_ns, took_ns });
             counted.traffic.bytes_in += traffic.bytes_in;
             counted.traffic.bytes_out += traffic.bytes_out;
             counted.traffic.round_trips += traffic.round_trips;

@@ -8,7 +8,9 @@ use super::{ColdFindings, ColdStartPlan, Counted};
 use crate::cpu_clock::{CpuTime, STEPS_MIN};
 use crate::histogram::LatencySummary;
 use crate::probe::Machine;
+use crate::pulse::PulseTick;
 use crate::report::{self, Verdict};
+use crate::series::Spectrum;
 use crate::stream::Transport;
 
 /// Cold starts, complete.
@@ -46,7 +48,13 @@ pub struct ColdStartReport {
     pub round_trips_max: u64,
     /// From the connect to the complete list.
     pub latency: LatencySummary,
-    /// The same of each user's first start, which does not count otherwise.
+    /// `latency` by percentile.
+    #[serde(default)]
+    pub spectrum: Spectrum,
+    /// Starts that count, how long they took and CPU over time.
+    #[serde(default)]
+    pub timeline: Vec<PulseTick>,
+    /// `latency` of each user's first start, which does not count otherwise.
     pub first: LatencySummary,
     /// Proof over every start.
     pub findings: ColdFindings,
@@ -82,6 +90,8 @@ impl ColdStartReport {
             round_trips_per_start: per_start(counted.traffic.round_trips),
             round_trips_max: counted.round_trips_max,
             latency: LatencySummary::of(&counted.latency),
+            spectrum: Spectrum::of(&counted.latency),
+            timeline: Vec::new(),
             first: LatencySummary::of(&first.latency),
             findings: counted.findings,
             verdict: Verdict::new(counted.findings.failures(), doubts),

@@ -18,21 +18,26 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub use self::report::{StormReport, WaveReport};
 
 use anyhow::Context;
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::ceilings::Ceilings;
 use crate::cpu_clock::CpuClock;
 use crate::engine::crowd::{Crowd, Manner};
+use crate::histogram::{merge, nanoseconds};
 use crate::plan::{CONNECTIONS_MAX, PlanError, within};
 use crate::probe::{Machine, Metrics, ProcessSample};
+use crate::pulse::{CpuTrace, TICKS_MAX};
 use crate::roster::Account;
 use crate::scenario::Watch;
+use crate::series::Spectrum;
 use crate::stream::Endpoint;
 use crate::tickets::Tickets;
 
 /// The server's metric that counts open sessions.
 pub const SESSIONS_METRIC: &str = "hongyan_sessions";
 
+const RAMP: &str = "ramp";
 /// How long a session may take to answer a heartbeat, and the server to count right.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The server's count of sessions is up to so old.
@@ -140,9 +145,16 @@ pub fn run(
         .then(|| Arc::new(Tickets::new(plan.connections.saturating_mul(TICKETS_PER_SESSION))));
     let resuming = endpoint.clone().with_resumption(tickets.clone());
     let others = settled_count(watch)?;
-    let mut storm =
-        Storm { crowd: Crowd::new(resuming, accounts, plan.seed)?, plan, watch, others };
-    let mut waves = vec![storm.wave("ramp".to_owned(), &plan.ramp(), None)?];
+    let mut storm = Storm {
+        crowd: Crowd::new(resuming, accounts, plan.seed)?,
+        plan,
+        watch,
+        others,
+        began: Instant::now(),
+        sign_in: nanoseconds(),
+        from_plan: nanoseconds(),
+    };
+    let mut waves = vec![storm.wave(RAMP.to_owned(), &plan.ramp(), None)?];
     if let Some(tickets) = &tickets {
         tickets.hand_out();
     }
@@ -151,6 +163,8 @@ pub fn run(
         let moments = plan.spread(&mut storm.crowd);
         waves.push(storm.wave(format!("back {round}"), &moments, gone_s)?);
     }
+    let sign_in_spectrum = Spectrum::of(&storm.sign_in);
+    let from_plan_spectrum = Spectrum::of(&storm.from_plan);
     drop(storm);
     ceilings.look_again();
     let transport = endpoint.transport();
@@ -164,6 +178,8 @@ pub fn run(
         transport,
         plan: plan.clone(),
         waves,
+        sign_in_spectrum,
+        from_plan_spectrum,
         server_cpu_us_per_sign_in: cpu_us,
         sign_ins_per_core_second: cpu_us.filter(|us| *us > 0.0).map(|us| 1e6 / us),
         verdict,
@@ -202,6 +218,10 @@ struct Storm<'a> {
     watch: &'a Watch,
     /// Sessions of others, before this run.
     others: u64,
+    began: Instant,
+    /// Of everybody who came back; of the ramp when nobody does.
+    sign_in: Histogram<u64>,
+    from_plan: Histogram<u64>,
 }
 
 impl Storm<'_> {
@@ -217,12 +237,21 @@ impl Storm<'_> {
             tries_max: self.plan.tries,
             timeout: Duration::from_secs(self.plan.timeout_s),
         };
+        let began_s = self.began.elapsed().as_secs_f64();
         let server = self.watch.server_pid.map(CpuClock::now).transpose()?;
+        let trace = CpuTrace::start(self.watch.server_pid);
         let generator = ProcessSample::of_self()?;
         let wave = self.crowd.bring_in(moments, manner)?;
         let generator_us = ProcessSample::of_self()?.cpu_us.saturating_sub(generator.cpu_us);
         let server = server.map(|clock| clock.spent()).transpose()?;
+        let ticks_max = TICKS_MAX / (self.plan.rounds as usize + 1);
+        let timeline = trace.into_ticks(&wave.done, &wave.refused_ns, wave.length, ticks_max);
+        if name != RAMP || self.plan.rounds == 0 {
+            merge(&mut self.sign_in, &wave.sign_in);
+            merge(&mut self.from_plan, &wave.from_plan);
+        }
         let mut report = WaveReport::new(name, wave, server, generator_us);
+        (report.began_s, report.timeline) = (began_s, timeline);
         report.gone_s = gone_s;
         report.silent = self.crowd.check_alive(PATIENCE)?;
         if self.plan.overlap && self.watch.metrics.is_some() {

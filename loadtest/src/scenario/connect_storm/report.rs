@@ -12,8 +12,10 @@ use crate::cpu_clock::{CpuTime, STEPS_MIN, tick_us};
 use crate::engine::crowd::{Wave, named};
 use crate::histogram::LatencySummary;
 use crate::probe::Machine;
+use crate::pulse::PulseTick;
 use crate::report::{self, GENERATOR_SHARE_MAX, Verdict};
 use crate::scenario::connect_storm::StormPlan;
+use crate::series::Spectrum;
 use crate::stream::Transport;
 
 /// Part of the sessions that must have been resumed where that was asked for.
@@ -24,6 +26,9 @@ const RESUMED_SHARE_MIN: f64 = 0.95;
 pub struct WaveReport {
     /// `ramp`, or `back 1` and so on.
     pub name: String,
+    /// Its first planned moment, in seconds from that of the ramp.
+    #[serde(default)]
+    pub began_s: f64,
     /// Sessions that were opened.
     pub sign_ins: u64,
     /// From the first planned moment to the last session, in seconds.
@@ -34,6 +39,9 @@ pub struct WaveReport {
     pub sign_in: LatencySummary,
     /// From the planned moment to the session, with the wait for one's turn and every attempt.
     pub from_plan: LatencySummary,
+    /// Sign-ins, how long they took and CPU over time, from `began_s` on.
+    #[serde(default)]
+    pub timeline: Vec<PulseTick>,
     /// Refusals by the server's code.
     pub refused: BTreeMap<u32, u64>,
     /// Attempts after the first of a session.
@@ -77,6 +85,12 @@ pub struct StormReport {
     pub plan: StormPlan,
     /// The ramp, and everybody's coming back.
     pub waves: Vec<WaveReport>,
+    /// `sign_in` of everybody who came back, by percentile; of the ramp when nobody did.
+    #[serde(default)]
+    pub sign_in_spectrum: Spectrum,
+    /// `from_plan` of the same.
+    #[serde(default)]
+    pub from_plan_spectrum: Spectrum,
     /// Server CPU time per session that came back, over all such waves, in microseconds.
     pub server_cpu_us_per_sign_in: Option<f64>,
     /// The same the other way round: sessions that one core can open per second.

@@ -55,7 +55,7 @@ pub struct IdleReport {
     pub closed: usize,
     /// Seconds that opening them took.
     pub opening_s: f64,
-    /// One of the `EXIT_` codes of [`report`](crate::report); the verdict's.
+    /// One of the `EXIT_` codes of [`report`]; the verdict's.
     pub exit_code: u8,
     /// What to make of it.
     #[serde(default)]

@@ -8,14 +8,15 @@ use hongyan_client::{
 };
 
 use super::child::Server;
-use super::stage::Stage;
-use super::sync::{numbered, texts_without_a_hole};
-use super::wait::{direct, next, next_texts, say, within};
+use super::stage::{Stage, registered};
+use super::sync::{numbered, say_many, texts_without_a_hole, told};
+use super::wait::{direct, next, next_message, next_texts, say, within};
 use crate::support::PASSWORD;
 
 over_both!(
     a_restart_loses_and_doubles_nothing,
     a_killed_server_loses_and_doubles_nothing,
+    a_server_killed_while_much_is_caught_up_changes_nothing,
     an_outbox_outlives_its_client,
     a_stopping_server_spreads_its_clients,
 );
@@ -69,6 +70,32 @@ async fn a_restart_loses_and_doubles_nothing(stage: &mut Stage) {
     stage.start_again().await;
     handles.extend(post(&ann, chat, &texts[60..]).await);
     arrived(&bob, chat, &mut heard, &texts, &handles).await;
+}
+
+async fn a_server_killed_while_much_is_caught_up_changes_nothing(stage: &mut Stage) {
+    let mut server = Server::start(stage.over, &[]);
+    let ann = server.register("ann").await;
+    // Whoever listens sets the pace: the rest is not asked for before.
+    let bob = registered(server.builder().events_max(512), "bob").await;
+    let chat = direct(&ann, &bob);
+    let mut heard = bob.events();
+    say(&ann, chat, "first").await;
+    assert_eq!(next_texts(&mut heard, 1).await, ["first"]);
+    bob.disconnect().await.unwrap();
+    say_many(&ann, chat, &numbered("missed", 1_500)).await;
+    say(&ann, chat, "on disk").await;
+    bob.resume().await.unwrap();
+    bob.wait_live().await.unwrap();
+    for (seq, more) in (2..).zip([true, true, false]) {
+        assert_eq!(next_message(&mut heard).await.seq, seq);
+        if more {
+            server.kill();
+            server.start_again();
+        }
+    }
+    let (told, skipped) = told(&mut heard, 1, 1_502).await;
+    assert_eq!(skipped, []);
+    assert_eq!(told[&chat], (5..=1_502).collect::<Vec<_>>());
 }
 
 async fn a_killed_server_loses_and_doubles_nothing(stage: &mut Stage) {

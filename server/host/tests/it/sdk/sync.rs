@@ -1,18 +1,20 @@
 //! Catching up: a device gets all that it missed, in order and once, however
 //! much that is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hongyan_client::{
-    AckLevel, Body, Client, ConversationId, ErrorCode, Event, Opcode, TimelineView, pb,
+    AckLevel, Body, Client, ConversationId, ErrorCode, Event, Events, Opcode, TimelineView, pb,
 };
 
-use super::stage::Stage;
+use super::stage::{Stage, registered};
 use super::wait::{direct, me, next_texts, refusal, say, text_of, until, within};
 
 over_both!(
     a_device_that_was_away_gets_everything_once,
     more_than_a_page_is_read_back_page_by_page,
+    more_than_a_page_is_told_of_in_order,
+    what_lies_too_far_back_is_said_to_be_skipped,
     a_new_device_gets_a_long_list_in_pages,
     history_is_read_by_range_from_either_end,
 );
@@ -98,6 +100,82 @@ async fn more_than_a_page_is_read_back_page_by_page(stage: &mut Stage) {
     let texts = texts_without_a_hole(&view);
     assert_eq!((texts[0].as_str(), &texts[1..]), ("first", missed.as_slice()));
     until(&bob, chat, "all unread", |state| state.unread == 301).await;
+}
+
+/// The numbers of the next messages, until `of` conversations have come to
+/// `end`, and what was skipped.
+pub(super) async fn told(
+    events: &mut Events,
+    of: usize,
+    end: u64,
+) -> (BTreeMap<ConversationId, Vec<u64>>, Vec<(u64, u64)>) {
+    let (mut told, mut skipped) = (BTreeMap::<_, Vec<u64>>::new(), Vec::new());
+    let at_end = |told: &BTreeMap<_, Vec<u64>>| {
+        told.values().filter(|seqs| seqs.last() == Some(&end)).count() == of
+    };
+    while !at_end(&told) {
+        let event = within("everything that was said", events.recv()).await;
+        match event.expect("no event is lost") {
+            Event::Message(message) => {
+                told.entry(message.conversation).or_default().push(message.seq);
+            }
+            Event::MessagesSkipped { from_seq, to_seq, .. } => skipped.push((from_seq, to_seq)),
+            _ => {}
+        }
+    }
+    (told, skipped)
+}
+
+async fn more_than_a_page_is_told_of_in_order(stage: &mut Stage) {
+    stage.open();
+    let (ann, cat) = (stage.register("ann").await, stage.register("cat").await);
+    // The queue of events is shorter than what is to come.
+    let bob = registered(stage.builder().events_max(1_024), "bob").await;
+    let chats = [direct(&ann, &bob), direct(&cat, &bob)];
+    let mut events = bob.events();
+    for (missed, end) in [(250, 252), (1_200, 1_453)] {
+        for (other, chat) in [&ann, &cat].into_iter().zip(chats) {
+            if end == 252 {
+                say(other, chat, "first").await;
+                assert_eq!(next_texts(&mut events, 1).await, ["first"]);
+            }
+        }
+        bob.disconnect().await.unwrap();
+        for (other, chat) in [&ann, &cat].into_iter().zip(chats) {
+            say_many(other, chat, &numbered("missed", missed)).await;
+        }
+        bob.resume().await.unwrap();
+        bob.wait_live().await.unwrap();
+        // What is said meanwhile comes behind it.
+        for (other, chat) in [&ann, &cat].into_iter().zip(chats) {
+            say(other, chat, "the end").await;
+        }
+        let (told, skipped) = told(&mut events, 2, end).await;
+        let from = end - missed as u64;
+        for chat in chats {
+            assert_eq!(told[&chat], (from..=end).collect::<Vec<_>>());
+        }
+        assert_eq!(skipped, []);
+        // And then everything is marked as delivered.
+        until(&ann, chats[0], "delivered", |state| state.peer_delivered_seq == end).await;
+    }
+}
+
+async fn what_lies_too_far_back_is_said_to_be_skipped(stage: &mut Stage) {
+    stage.open();
+    let ann = stage.register("ann").await;
+    let builder = stage.builder().configure(|config| config.missed_max = 100);
+    let bob = registered(builder, "bob").await;
+    let chat = direct(&ann, &bob);
+    let mut events = bob.events();
+    say(&ann, chat, "first").await;
+    assert_eq!(next_texts(&mut events, 1).await, ["first"]);
+    bob.disconnect().await.unwrap();
+    say_many(&ann, chat, &numbered("missed", 400)).await;
+    bob.resume().await.unwrap();
+    let (told, skipped) = told(&mut events, 1, 401).await;
+    assert_eq!(skipped, [(2, 101)]);
+    assert_eq!(told[&chat], (102..=401).collect::<Vec<_>>());
 }
 
 async fn a_new_device_gets_a_long_list_in_pages(stage: &mut Stage) {
