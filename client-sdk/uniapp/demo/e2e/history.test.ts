@@ -42,8 +42,8 @@ test('a history of 2,000 messages pages in, keeps its place, and is whole', asyn
     const top = await look()
     const anchor = `line ${top + 15}`
     const before = await place(anchor)
-    if (await page.getByText('Loading older messages').count()) {
-      await page.getByText('Loading older messages').waitFor({ state: 'detached' })
+    if (await page.getByText('Loading messages').count()) {
+      await page.getByText('Loading messages').waitFor({ state: 'detached' })
       const after = await place(anchor)
       if (before !== null && after !== null) expect(Math.abs(after - before)).toBeLessThanOrEqual(1)
     }
@@ -51,6 +51,51 @@ test('a history of 2,000 messages pages in, keeps its place, and is whole', asyn
   await look()
   expect(seen.size).toBe(COUNT)
   await page.getByText('This is the beginning').waitFor()
+})
+
+test('a conversation longer than what is kept of it is read to its beginning, and back', async () => {
+  const LONG = 5_300
+  const eva = await (await world.open()).register('eva')
+  const finn = await Script.register(world.server.socket, 'finn', PASSWORD)
+  await finn.sendAll('eva', Array.from({ length: LONG }, (_, index) => `line ${index + 1}`))
+  await eva.openRow(/finn/)
+  await eva.message(`line ${LONG}`).waitFor()
+  const { page } = eva
+  const box = page.locator('.timeline .scroller')
+  const check = async (): Promise<number[]> => {
+    const numbers = (await eva.texts()).map((text) => Number(text.replace('line ', '')))
+    expect(await page.locator('.timeline .vrow').count()).toBeLessThan(DRAWN_MAX)
+    numbers.forEach((number, index) => expect(number).toBe((numbers[0] ?? 0) + index))
+    return numbers
+  }
+  const loaded = (): Promise<void> => page.getByText('Loading messages').waitFor({ state: 'detached' })
+  await box.focus()
+  for (let step = 0; step < 120 && (await page.getByText('This is the beginning').count()) === 0; step += 1) {
+    await page.keyboard.press('Home')
+    await loaded()
+    await check()
+  }
+  await eva.message('line 1').waitFor()
+
+  // Down again: the newest that were given up are paged in.
+  for (let step = 0; step < 60 && !(await check()).includes(LONG); step += 1) {
+    await box.evaluate((scroller) => (scroller.scrollTop = scroller.scrollHeight))
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
+    await loaded()
+  }
+  await eva.message(`line ${LONG}`).waitFor()
+
+  // Or at once, by the pill, which counts what came meanwhile.
+  for (let step = 0; step < 120 && (await page.getByText('This is the beginning').count()) === 0; step += 1) {
+    await page.keyboard.press('Home')
+    await loaded()
+  }
+  await finn.sendAll('eva', ['line 5301', 'line 5302'])
+  await page.getByRole('button', { name: '2 new' }).click()
+  await eva.message('line 5302').waitFor()
+  await page.getByRole('button', { name: 'To the newest message' }).waitFor({ state: 'detached' })
+  await check()
+  finn.close()
 })
 
 test('new messages do not move what is read, and wait behind a pill', async () => {
