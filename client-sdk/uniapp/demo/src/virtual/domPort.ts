@@ -1,4 +1,7 @@
-/** A scrolling box in a browser. Sizes arrive through ResizeObserver, before the frame is painted: corrections are never seen. */
+/**
+ * A scrolling box in a browser. Rows are measured as soon as they are drawn, and changes of theirs arrive through ResizeObserver: both before
+ * the frame is painted, so corrections are never seen.
+ */
 import type { MeasuredRow, PortEvents, ScrollPort } from './port'
 
 /** How people scroll: wheel, finger, keys, and the scroll bar. */
@@ -43,12 +46,15 @@ export function domPort(scroller: HTMLElement, content: HTMLElement, events: Por
           observed.delete(element)
         }
       }
+      const measured: MeasuredRow[] = []
       for (const element of present) {
         if (!observed.has(element)) {
           rows.observe(element)
           observed.add(element)
+          measured.push({ key: (element as HTMLElement).dataset.key ?? '', height: element.getBoundingClientRect().height })
         }
       }
+      if (measured.length > 0) events.measured(measured)
     },
     close() {
       scroller.removeEventListener('scroll', onScroll)

@@ -65,6 +65,8 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
   let port: ScrollPort | null = null
   let stuck = options.stickToEnd()
   let settling = 0
+  /** Where the list is about to be put: until then the box's own place says nothing. */
+  let coming: Anchor | null = null
   let handMs = 0
 
   const visible = shallowRef<readonly R[]>([])
@@ -77,6 +79,7 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
   const lastSeen = ref('')
 
   function anchor(): Anchor | null {
+    if (coming !== null) return coming
     if (port === null || rows.length === 0) return null
     const index = heights.indexAt(port.top)
     const row = rows[index]
@@ -123,9 +126,11 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
     settling += 1
     for (const after of HOLD_MS) setTimeout(hold, after)
     setTimeout(() => (settling -= 1), SETTLE_MS)
+    coming = place
     draw()
     await nextTick()
     restore(place)
+    coming = null
     draw()
     await nextTick()
     port?.rendered()
