@@ -62,3 +62,17 @@ test('a link to a conversation opens it, on a phone and on a desk', async () => 
   await cleo.page.goto(link.replace(/c=.*/, 'c=nonsense'))
   await cleo.row(/dov/).waitFor()
 })
+
+test('what comes while a chat is open is in the list behind it', async () => {
+  const eli = await (await world.open({ size: PHONE })).register('eli')
+  const fia = await (await world.open()).register('fia')
+  const gil = await (await world.open()).register('gil')
+  await (await fia.write('eli')).say('first')
+  await eli.openRow(/fia/)
+  await eli.message('first').waitFor()
+  await (await gil.write('eli')).say('second')
+  await gil.waitState('second', 'Delivered')
+  await eli.page.getByRole('button', { name: 'Back' }).click()
+  await eli.row(/gil, 1 unread/).waitFor()
+  expect(await eli.page.locator('.list .row .title').allInnerTexts()).toEqual(['gil', 'fia'])
+})
