@@ -66,6 +66,8 @@ test.each([
   await page.getByRole('button', { name: 'Remove Peer 王' }).waitFor()
   await walk.look('new')
   await page.getByRole('button', { name: 'Create group' }).click()
+  // On a desk the chat before it stays open behind the panel until the group is made.
+  await page.getByRole('button', { name: 'Geese, About this group' }).waitFor()
   await person.say('to all')
   await walk.look('group chat')
   await page.getByRole('button', { name: 'About this group' }).first().click()
