@@ -219,7 +219,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "app-e2e",
-        title: "chat app in a real browser against the real server",
+        title: "chat app in a real browser, and as a mini-program, against the real server",
         quick: false,
         run: Run::Npm { package: npm::APP, scripts: &[&["e2e"]], browser: true },
     },

@@ -11,7 +11,8 @@ export type { ErrorCodeNumber } from './errorCode.js';
  * - `closed`: the client was shut down, or the account changed meanwhile.
  * - `outboxFull`: as many messages wait to be sent as there can be.
  * - `tooManyRequests`: as many requests wait for a reply as there can be.
- * - `windowFull`: as many older messages are in memory as there can be.
+ * - `windowFull`: as many older messages of a conversation that is not open are
+ *   in memory as there can be.
  * - `invalid`: an argument that the server would refuse; nothing was sent.
  * - `protocol`: the peer does not speak the protocol.
  * - `storage`: the local store failed; what it was to keep was not kept.

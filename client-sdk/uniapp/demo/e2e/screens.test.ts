@@ -19,6 +19,13 @@ test.runIf(process.env['HY_SCREENS'] === '1')('screens in both widths and both t
   await mkdir(OUT, { recursive: true })
   const login = await world.open({ size: DESK })
   await shot(login, 'app-login-desk-light')
+  for (const [width, size] of [['desk', DESK], ['phone', PHONE]] as const) {
+    const dark = await world.open({ size, dark: true })
+    await shot(dark, `app-login-${width}-dark`)
+    // The server serves few browsers at once, and each of them holds on to its connections.
+    await dark.close()
+  }
+  await login.close()
   const alice = await (await world.open({ size: DESK })).register('alice', 'Alice Lin')
   await shot(alice, 'app-empty-desk-light')
   const bob = await (await world.open({ size: PHONE, dark: true })).register('bob', 'Bob 王')
@@ -39,6 +46,8 @@ test.runIf(process.env['HY_SCREENS'] === '1')('screens in both widths and both t
   }
   await shot(alice, 'app-new-desk-light')
   await alice.page.getByRole('button', { name: 'Create group' }).click()
+  // The chat before it stays open behind the panel until the group is made.
+  await alice.page.getByRole('button', { name: 'Wild geese, About this group' }).waitFor()
   await alice.say('Meet at the reeds at six?')
   await bob.page.getByRole('button', { name: 'Back' }).click()
   await bob.openRow(/Wild geese/)
@@ -50,6 +59,17 @@ test.runIf(process.env['HY_SCREENS'] === '1')('screens in both widths and both t
   await shot(alice, 'app-chat-desk-light')
   await shot(bob, 'app-chat-phone-dark')
   await shot(mei, 'app-chat-phone-light')
+  await mei.page.getByRole('button', { name: 'About this group' }).first().click()
+  await mei.page.getByText('Bob 王').first().waitFor()
+  await shot(mei, 'app-group-phone-light')
+  await mei.page.getByRole('button', { name: 'Back' }).last().click()
+  await mei.page.getByRole('button', { name: 'Back' }).last().click()
+  await mei.page.getByRole('button', { name: 'Settings' }).click()
+  await mei.page.getByRole('heading', { name: 'Settings' }).waitFor()
+  await shot(mei, 'app-settings-phone-light')
+  await mei.page.getByRole('button', { name: 'Devices' }).click()
+  await mei.page.getByRole('heading', { name: 'This device' }).waitFor()
+  await shot(mei, 'app-devices-phone-light')
   await bob.page.getByRole('button', { name: 'Back' }).click()
   await shot(bob, 'app-list-phone-dark')
   await alice.page.getByRole('button', { name: 'About this group' }).first().click()

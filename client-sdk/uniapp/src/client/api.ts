@@ -47,6 +47,10 @@ export interface Timeline {
   sendText(text: string, options?: SendOptions): Promise<SendHandle>;
   /** Pages older messages in; see {@link Client.loadOlder}. */
   loadOlder(limit?: number): Promise<number>;
+  /** Pages newer messages in; see {@link Client.loadNewer}. */
+  loadNewer(limit?: number): Promise<number>;
+  /** Shows the newest messages again; see {@link Client.toNewest}. */
+  toNewest(): void;
   /** Marks read all that the view shows. */
   markRead(): void;
   /** Gives back the memory that an open conversation may use. */
@@ -172,10 +176,21 @@ export interface Client {
   markRead(id: ConversationId, seq?: number): void;
   /**
    * Pages at most `limit` (100, at most 500) older messages into the timeline;
-   * resolves to how many came. Zero: this is the beginning.
-   * @throws ClientError `windowFull`, and what a request can meet.
+   * resolves to how many came. Zero: this is the beginning. An open timeline
+   * that has no room for more gives up its newest messages instead and says
+   * `hasNewer`; all who have it open see the same.
+   * @throws ClientError `windowFull` when it is not open, and what a request
+   * can meet.
    */
   loadOlder(id: ConversationId, limit?: number): Promise<number>;
+  /**
+   * Pages at most `limit` (100, at most 500) newer messages into a timeline that
+   * says `hasNewer`; resolves to how many came. Zero: these are the newest.
+   * @throws ClientError as a request.
+   */
+  loadNewer(id: ConversationId, limit?: number): Promise<number>;
+  /** Shows the newest messages in a timeline that says `hasNewer`, at once. */
+  toNewest(id: ConversationId): void;
   /**
    * Reads messages with `fromSeq <= seq <= toSeq` (0: the newest) past the
    * timeline, at most `limit`, from the upper end when `backwards`.

@@ -184,6 +184,17 @@ export class HongyanClient extends ClientBase implements Client {
     return decode(HistoryPage, payload).messages.length;
   }
 
+  async loadNewer(id: ConversationId, limit = 100): Promise<number> {
+    const payload = await this.driver.ask<Uint8Array>((core, now, token) =>
+      core.loadNewer(now, token, id, limit),
+    );
+    return decode(HistoryPage, payload).messages.length;
+  }
+
+  toNewest(id: ConversationId): void {
+    this.driver.run((core, now) => core.toNewest(now, id));
+  }
+
   history(
     id: ConversationId,
     fromSeq: number,

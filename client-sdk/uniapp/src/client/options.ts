@@ -60,7 +60,7 @@ export interface Tuning {
   readonly requestsMax: number;
   /** Messages kept of a conversation that is not open (200). */
   readonly timelineWindow: number;
-  /** Messages kept of a conversation that is open (5,000). */
+  /** Messages kept, and shown at a time, of a conversation that is open (5,000). */
   readonly timelineWindowOpen: number;
   /** Messages kept of all conversations (50,000). */
   readonly messagesMax: number;

@@ -22,6 +22,14 @@ export class TimelineHandle implements Timeline {
     return this.client.loadOlder(this.conversation, limit);
   }
 
+  loadNewer(limit?: number): Promise<number> {
+    return this.client.loadNewer(this.conversation, limit);
+  }
+
+  toNewest(): void {
+    this.client.toNewest(this.conversation);
+  }
+
   markRead(): void {
     const { items } = this.view.value;
     for (let at = items.length - 1; at >= 0; at--) {

@@ -27,7 +27,8 @@ import type { Credentials } from './credentials.js';
 import { flushCursors, handleReadsTimeout, markRead } from './cursors.js';
 import type { CoreEvent } from './event.js';
 import { handleFrame, onRefused } from './frames.js';
-import { gapDeadlineMs, handleGapTimeout, loadOlder } from './gaps.js';
+import { gapDeadlineMs, handleGapTimeout } from './gaps.js';
+import { loadNewer, loadOlder, toNewest } from './paging.js';
 import { askProfiles } from './people.js';
 import { flushWatch, handleWatchTimeout, watchPresence } from './presence.js';
 import { flushMembers, wantMembers } from './receipts.js';
@@ -130,6 +131,14 @@ export class ClientCore {
     loadOlder(this.at(nowMs), token, id, limit);
   }
 
+  loadNewer(nowMs: number, token: number, id: ConversationId, limit: number): void {
+    loadNewer(this.at(nowMs), token, id, limit);
+  }
+
+  toNewest(nowMs: number, id: ConversationId): void {
+    toNewest(this.at(nowMs), id);
+  }
+
   /** Sends a request; a `reply` follows, after what it changed. */
   request(nowMs: number, token: number, opcode: number, payload: Uint8Array): void {
     const core = this.at(nowMs);
@@ -153,6 +162,7 @@ export class ClientCore {
       conv.open--;
       if (conv.open === 0) {
         conv.members = undefined;
+        conv.past = undefined;
         trim(this.state, id);
       }
     }

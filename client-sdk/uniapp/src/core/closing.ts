@@ -96,7 +96,7 @@ function onFinalGoodbye(core: CoreState, code: number): void {
 function endRequests(core: CoreState): void {
   const error = new ClientError('timedOut', 'no answer came; the result is not known');
   for (const purpose of core.requests.drain()) {
-    if (purpose.kind === 'app' || purpose.kind === 'older') {
+    if (purpose.kind === 'app' || purpose.kind === 'page') {
       core.reply(purpose.token, error);
     } else if (purpose.kind === 'logout') {
       finishLogout(core, purpose.token, error);

@@ -21,8 +21,9 @@ import { readAck, readProfile } from '../model/wire.js';
 import { Opcode } from '../opcode.js';
 import { finishLogout, onHandshakeRefused, onSession, onWelcome } from './account.js';
 import { onCursorMoved, onReadFailed, onReadTaken } from './cursors.js';
-import { onGapFailed, onGapPage, onOlderPage } from './gaps.js';
+import { onGapFailed, onGapPage } from './gaps.js';
 import { onConversationChanged, onMessage } from './merge.js';
+import { onPage } from './paging.js';
 import { learnProfiles } from './people.js';
 import { onPresences, onWatchRefused, onWatchTaken, watchAgain } from './presence.js';
 import { onMembers } from './receipts.js';
@@ -128,8 +129,8 @@ function onReply(core: CoreState, purpose: Purpose, payload: Uint8Array): void {
     case 'members':
       onMembers(core, purpose.conversation, Members.decode(payload));
       break;
-    case 'older':
-      onOlderPage(core, purpose.conversation, HistoryPage.decode(payload));
+    case 'page':
+      onPage(core, purpose.conversation, purpose.end, HistoryPage.decode(payload));
       core.reply(purpose.token, payload);
       break;
     case 'profiles':
@@ -159,7 +160,7 @@ export function onRefused(core: CoreState, purpose: Purpose, error: ClientError)
       learnRefusal(core, purpose.lesson, error);
       core.reply(purpose.token, error);
       break;
-    case 'older':
+    case 'page':
       core.reply(purpose.token, error);
       break;
     case 'authenticate':

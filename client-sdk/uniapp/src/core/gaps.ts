@@ -1,17 +1,14 @@
 /**
- * What is missing in a timeline: gaps are filled by History, older messages
- * paged in.
+ * What is missing in a timeline: gaps are filled by History.
  *
  * Invariants: at most 16 gaps are asked for at a time, none before its grace is
  * over; a gap that the server cannot fill is given up rather than asked for
  * again.
  */
-import { ClientError } from '../error.js';
 import type { HistoryPage } from '../gen/conversation.js';
 import { History } from '../gen/conversation.js';
-import { HISTORY_LIMIT_MAX } from '../limits.js';
 import type { ConversationId } from '../model/ids.js';
-import { readMessages, readNumber, writeConversationId } from '../model/wire.js';
+import { readMessages, writeConversationId } from '../model/wire.js';
 import { Opcode } from '../opcode.js';
 import { noteDelivered } from './cursors.js';
 import { followEvents } from './groups.js';
@@ -123,50 +120,6 @@ export function noteGap(core: CoreState, id: ConversationId): void {
   } else if (!core.gaps.has(id)) {
     core.gaps.set(id, core.nowMs + core.config.gapGraceMs);
   }
-}
-
-/**
- * Pages older messages into a timeline. A `reply` with an encoded HistoryPage
- * follows; it is empty when there are none.
- * @throws ClientError `windowFull`, `invalid`, and as a request.
- */
-export function loadOlder(core: CoreState, token: number, id: ConversationId, limit: number): void {
-  const conv = core.convs.get(id);
-  if (conv === undefined) {
-    throw new ClientError('invalid', 'no such conversation');
-  }
-  const { timeline, record } = conv;
-  if (!timeline.hasOlder(record.firstSeq)) {
-    return core.reply(token, new Uint8Array(0));
-  }
-  core.checkRequest();
-  const { timelineWindow, timelineWindowOpen } = core.config;
-  if (timeline.length >= (conv.open > 0 ? timelineWindowOpen : timelineWindow)) {
-    throw new ClientError('windowFull', 'the timeline holds as many messages as it can');
-  }
-  const request = History.encode({
-    conversation: writeConversationId(id),
-    fromSeq: String(record.firstSeq),
-    toSeq: String(timeline.lo - 1),
-    limit: Math.min(Math.max(limit, 0), HISTORY_LIMIT_MAX),
-    backwards: true,
-  });
-  core.requestFrame({ kind: 'older', conversation: id, token }, Opcode.History, request);
-}
-
-/** Older messages came. */
-export function onOlderPage(core: CoreState, id: ConversationId, page: HistoryPage): void {
-  const conv = core.convs.get(id);
-  if (conv === undefined) {
-    return;
-  }
-  const { timeline } = conv;
-  const joined = timeline.prepend(readMessages(page.messages));
-  if (joined === 0 || (!page.more && timeline.lo <= Math.max(readNumber(page.firstSeq), 1))) {
-    timeline.reachedStart();
-  }
-  core.heldMessages += joined;
-  core.dirtyTimelines.add(id);
 }
 
 const GAP_PAGE = 100;

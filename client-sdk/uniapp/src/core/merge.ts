@@ -11,6 +11,7 @@ import { readConversationId, readMessage, readMessages, readNumber } from '../mo
 import { noteDelivered } from './cursors.js';
 import { GAP_MESSAGES_MAX, noteGap } from './gaps.js';
 import { followEvents } from './groups.js';
+import { hiOf, toNewest } from './paging.js';
 import { learnPeer } from './people.js';
 import { noteContact } from './presence.js';
 import { applyMessage, applyState, rewindRecord } from './record.js';
@@ -165,6 +166,9 @@ function takeState(core: CoreState, id: ConversationId, wire: Conversation, time
     conv.record.lastSeq = Math.max(conv.record.lastSeq, unknown.heardSeq);
   }
   conv.timeline.extendTo(conv.record.lastSeq);
+  if (conv.past !== undefined && (conv.past.messages[0]?.seq ?? 0) < conv.record.firstSeq) {
+    toNewest(core, id);
+  }
   if (conv.record.firstSeq > conv.timeline.lo) {
     rebase(core, id, conv.record.firstSeq);
   }
@@ -186,6 +190,9 @@ function rewindIfShorter(core: CoreState, id: ConversationId, lastSeq: number): 
   }
   const before = conv.timeline.length;
   conv.timeline.rewind(lastSeq);
+  if (conv.past !== undefined && hiOf(conv.past) > lastSeq) {
+    toNewest(core, id);
+  }
   core.heldMessages -= before - conv.timeline.length;
   core.storedMessages -= before - conv.timeline.length;
   rewindRecord(conv.record, lastSeq);

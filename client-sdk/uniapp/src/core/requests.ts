@@ -5,6 +5,7 @@
  * exactly once: by its reply, by its deadline, or with the connection.
  */
 import type { ClientMsgId, ConversationId } from '../model/ids.js';
+import type { PageEnd } from './paging.js';
 import type { Lesson } from './replies.js';
 
 /** What to do with the reply. */
@@ -27,8 +28,13 @@ export type Purpose =
   | { readonly kind: 'logout'; readonly token: number }
   /** How far the members of an open group are. */
   | { readonly kind: 'members'; readonly conversation: ConversationId }
-  /** Pages older messages in; the app waits. */
-  | { readonly kind: 'older'; readonly conversation: ConversationId; readonly token: number }
+  /** Pages older or newer messages in; the app waits. */
+  | {
+      readonly kind: 'page';
+      readonly conversation: ConversationId;
+      readonly token: number;
+      readonly end: PageEnd;
+    }
   /** Names of direct conversations' other side. */
   | { readonly kind: 'profiles' }
   /** Moves the read cursor. */
@@ -109,7 +115,7 @@ export class Requests {
 }
 
 function isApp(purpose: Purpose): boolean {
-  return purpose.kind === 'app' || purpose.kind === 'logout' || purpose.kind === 'older';
+  return purpose.kind === 'app' || purpose.kind === 'logout' || purpose.kind === 'page';
 }
 
 /** Request ids stay exact in a `number`. */

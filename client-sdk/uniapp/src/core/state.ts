@@ -18,6 +18,7 @@ import type { Credentials } from './credentials.js';
 import type { CoreEvent } from './event.js';
 import { Link } from './link.js';
 import { Outbox } from './outbox.js';
+import type { Past } from './paging.js';
 import type { ConversationRecord } from './record.js';
 import { newRecord } from './record.js';
 import type { Purpose } from './requests.js';
@@ -32,6 +33,8 @@ import { Watching } from './watching.js';
 export interface Conv {
   readonly record: ConversationRecord;
   timeline: Timeline;
+  /** What is shown instead, while it is read back beyond what a timeline holds. */
+  past: Past | undefined;
   /** How many have it open. */
   open: number;
   storedFromSeq: number;
@@ -239,7 +242,9 @@ export function directWith(core: CoreState, user: UserId): ConversationId | unde
 
 /** A conversation that nobody has open. */
 export function newConv(record: ConversationRecord, timeline: Timeline): Conv {
-  return { record, timeline, open: 0, storedFromSeq: timeline.lo, heardSeq: 0, members: undefined };
+  const storedFromSeq = timeline.lo;
+  const more = { past: undefined, members: undefined };
+  return { record, timeline, open: 0, storedFromSeq, heardSeq: 0, ...more };
 }
 
 function sameStatus(a: Status, b: Status): boolean {

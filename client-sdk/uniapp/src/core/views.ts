@@ -9,6 +9,7 @@ import type {
   TimelineItem,
   TimelineView,
 } from '../model/message.js';
+import { hasOlder } from './paging.js';
 import { sendStates } from './receipts.js';
 import { unreadOf } from './record.js';
 import { NO_SETTINGS } from './rows.js';
@@ -83,7 +84,8 @@ export class TimelineViewer {
     if (conv !== undefined) {
       this.addStored(list, before, core, conv);
     }
-    for (const pending of core.outbox.pending(this.conversation)) {
+    const hasNewer = conv?.past !== undefined;
+    for (const pending of hasNewer ? [] : core.outbox.pending(this.conversation)) {
       const known = before.get(pending.clientMsgId);
       const same = known?.body === pending.body && sameState(known.state, pending.state);
       this.add(list, known !== undefined && same ? known : pendingItem(core, pending));
@@ -92,7 +94,8 @@ export class TimelineViewer {
     return {
       conversation: this.conversation,
       items: list,
-      hasOlder: timeline?.hasOlder(record?.firstSeq ?? 1) ?? false,
+      hasOlder: conv !== undefined && hasOlder(conv),
+      hasNewer,
       catchingUp: timeline?.gap() !== undefined && record?.gone === false,
       lastSeq: record?.lastSeq ?? 0,
       readSeq: record?.readSeq ?? 0,
@@ -108,7 +111,7 @@ export class TimelineViewer {
     conv: Conv,
   ): void {
     const stateOf = core.me === undefined ? undefined : sendStates(conv, core.me);
-    for (const message of conv.timeline.held) {
+    for (const message of conv.past?.messages ?? conv.timeline.held) {
       const { seq, sender, clientMsgId } = message;
       const own = sender !== undefined && sender === core.me;
       const key = own && clientMsgId !== undefined ? clientMsgId : String(seq);

@@ -23,7 +23,8 @@ export function trim(core: CoreState, id: ConversationId): void {
     return;
   }
   const window = config.timelineWindow;
-  const inMemory = conv.open > 0 ? config.timelineWindowOpen : window;
+  const shown = conv.open > 0 && conv.past === undefined;
+  const inMemory = shown ? config.timelineWindowOpen : window;
   // Some slack, so that not every message pays for it.
   if (conv.timeline.length > inMemory + inMemory / 4) {
     trimMemory(core, conv, inMemory);

@@ -149,13 +149,18 @@ export interface TimelineItem {
 export interface TimelineView {
   readonly conversation: ConversationId;
   /**
-   * Stored messages without a gap, ascending by seq, then the pending ones in
-   * the order in which they were written. An item that did not change is the
+   * Stored messages without a gap, ascending by seq, then, unless `hasNewer`,
+   * the pending ones in the order in which they were written. An item that did not change is the
    * same object as in the view before.
    */
   readonly items: readonly TimelineItem[];
   /** Older messages can be paged in. */
   readonly hasOlder: boolean;
+  /**
+   * It was read back so far that the newest messages are not among the items:
+   * `loadNewer` pages them in, `toNewest` goes there at once.
+   */
+  readonly hasNewer: boolean;
   /** Newer messages exist and are on their way. */
   readonly catchingUp: boolean;
   /** The newest seq known to exist. */

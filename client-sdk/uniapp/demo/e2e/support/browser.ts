@@ -1,5 +1,5 @@
 /** Debian's Chromium, and people who use the app in it. */
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
+import { chromium, type Browser, type BrowserContext, type Locator, type Page } from 'playwright-core'
 
 const ARGS = [
   '--no-sandbox',
@@ -149,6 +149,20 @@ export class Person {
   /** The banner about the connection, in one of its states. */
   banner(status: string) {
     return this.page.locator(`.banner[data-status="${status}"]`).first()
+  }
+
+  /** Puts a finger on the middle of something and moves it so far. */
+  async swipe(on: Locator, x: number, y: number): Promise<void> {
+    const box = await on.boundingBox()
+    if (box === null) throw new Error('there is nothing to swipe')
+    const from = { x: box.x + box.width / 2, y: box.y + box.height / 2 }
+    const finger = await this.context.newCDPSession(this.page)
+    const touch = (type: 'touchStart' | 'touchMove' | 'touchEnd', part: number) =>
+      finger.send('Input.dispatchTouchEvent', { type, touchPoints: type === 'touchEnd' ? [] : [{ x: from.x + x * part, y: from.y + y * part }] })
+    await touch('touchStart', 0)
+    for (let step = 1; step <= 10; step += 1) await touch('touchMove', step / 10)
+    await touch('touchEnd', 1)
+    await finger.detach()
   }
 
   /** Waits until no banner is left: all is well again. */

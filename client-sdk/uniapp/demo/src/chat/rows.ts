@@ -61,7 +61,8 @@ export class RowMaker {
       rows.push(kept)
     }
     if (whole) add({ kind: 'beginning', key: 'beginning' })
-    let marked = unreadAfter === 0
+    // Where the line belongs is not here yet when what is here begins above it.
+    let marked = unreadAfter === 0 || (!whole && (items[0]?.seq ?? 0) > unreadAfter + 1)
     items.forEach((item, index) => {
       const before = items[index - 1]
       if (before === undefined || !sameDay(before.timeMs, item.timeMs)) {

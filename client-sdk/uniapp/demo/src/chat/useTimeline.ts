@@ -1,7 +1,7 @@
 /** A conversation's messages for the life of a component. */
 import { onBeforeUnmount, ref, shallowRef, type Ref, type ShallowRef } from 'vue'
 
-import { ClientError, type Timeline } from '@hongyan/client'
+import type { Timeline } from '@hongyan/client'
 
 import { chat } from './session'
 import { conversationOf } from './state'
@@ -14,14 +14,20 @@ export interface OpenTimeline {
   readonly items: ShallowRef<readonly TimelineItem[]>
   /** Older messages exist that are not here. */
   readonly hasOlder: Ref<boolean>
-  /** As many are here as there can be. */
-  readonly full: Ref<boolean>
+  /** It was read back so far that the newest are not here. */
+  readonly hasNewer: Ref<boolean>
+  /** The newest that exists. */
+  readonly lastSeq: Ref<number>
   readonly loading: Ref<boolean>
   readonly failed: Ref<boolean>
   /** What was read when it was opened; zero when nothing was new. */
   readonly unreadAfter: number
   /** Pages older messages in; one page at a time. */
   loadOlder(): Promise<void>
+  /** Pages newer messages in, where there are some that are not here. */
+  loadNewer(): Promise<void>
+  /** Shows the newest messages. */
+  toNewest(): void
   /** Marks read up to here. */
   markRead(seq: number): void
 }
@@ -32,7 +38,8 @@ export function useTimeline(id: ConversationId): OpenTimeline {
   const timeline: Timeline = chat().openTimeline(id)
   const items = shallowRef<readonly TimelineItem[]>([])
   const hasOlder = ref(false)
-  const full = ref(false)
+  const hasNewer = ref(false)
+  const lastSeq = ref(0)
   const loading = ref(false)
   const failed = ref(false)
   let readSeq = state?.readSeq ?? 0
@@ -40,31 +47,43 @@ export function useTimeline(id: ConversationId): OpenTimeline {
   const end = timeline.view.subscribe((view) => {
     items.value = view.items
     hasOlder.value = view.hasOlder
+    hasNewer.value = view.hasNewer
+    lastSeq.value = view.lastSeq
   })
   onBeforeUnmount(() => {
     end()
     timeline.close()
   })
 
+  async function page(load: () => Promise<number>): Promise<void> {
+    if (loading.value) return
+    loading.value = true
+    failed.value = false
+    try {
+      await load()
+    } catch {
+      failed.value = true
+    } finally {
+      loading.value = false
+    }
+  }
+
   return {
     items,
     hasOlder,
-    full,
+    hasNewer,
+    lastSeq,
     loading,
     failed,
     unreadAfter: state !== undefined && state.unread > 0 ? state.lastSeq - state.unread : 0,
     async loadOlder() {
-      if (loading.value || full.value || !hasOlder.value) return
-      loading.value = true
-      failed.value = false
-      try {
-        await timeline.loadOlder(PAGE)
-      } catch (error) {
-        if (error instanceof ClientError && error.kind === 'windowFull') full.value = true
-        else failed.value = true
-      } finally {
-        loading.value = false
-      }
+      if (hasOlder.value) await page(() => timeline.loadOlder(PAGE))
+    },
+    async loadNewer() {
+      if (hasNewer.value) await page(() => timeline.loadNewer(PAGE))
+    },
+    toNewest() {
+      timeline.toNewest()
     },
     markRead(seq) {
       if (seq <= readSeq) return

@@ -1,5 +1,8 @@
-/** A scrolling box in a browser. Sizes arrive through ResizeObserver, before the frame is painted: corrections are never seen. */
-import type { MeasuredRow, PortEvents, ScrollPort } from './port'
+/**
+ * A scrolling box in a browser. Rows are measured as soon as they are drawn, and changes of theirs arrive through ResizeObserver: both before
+ * the frame is painted, so corrections are never seen.
+ */
+import type { PortEvents, ScrollPort } from './port'
 
 /** How people scroll: wheel, finger, keys, and the scroll bar. */
 const HANDS = ['wheel', 'touchmove', 'keydown', 'pointerdown', 'pointermove'] as const
@@ -7,14 +10,16 @@ const HANDS = ['wheel', 'touchmove', 'keydown', 'pointerdown', 'pointermove'] as
 /** Follows `scroller`; the rows are the children of `content` with a `data-key`. */
 export function domPort(scroller: HTMLElement, content: HTMLElement, events: PortEvents): ScrollPort {
   const observed = new Set<Element>()
-  const rows = new ResizeObserver((entries) => {
-    const measured: MeasuredRow[] = []
-    for (const { target } of entries) {
-      const key = (target as HTMLElement).dataset.key
-      if (key !== undefined && target.isConnected) measured.push({ key, height: target.getBoundingClientRect().height })
-    }
+  const measure = (elements: readonly Element[]): void => {
+    const measured = elements.flatMap((element) => {
+      const { key } = (element as HTMLElement).dataset
+      const { height } = element.getBoundingClientRect()
+      // Without a height: on a page below another one. It is measured when that is shown again.
+      return key !== undefined && height > 0 ? [{ key, height }] : []
+    })
     if (measured.length > 0) events.measured(measured)
-  })
+  }
+  const rows = new ResizeObserver((entries) => measure(entries.map(({ target }) => target)))
   const box = new ResizeObserver(() => events.resized())
   const onScroll = (): void => events.scrolled()
   scroller.addEventListener('scroll', onScroll, { passive: true })
@@ -43,12 +48,12 @@ export function domPort(scroller: HTMLElement, content: HTMLElement, events: Por
           observed.delete(element)
         }
       }
-      for (const element of present) {
-        if (!observed.has(element)) {
-          rows.observe(element)
-          observed.add(element)
-        }
+      const fresh = [...present].filter((element) => !observed.has(element))
+      for (const element of fresh) {
+        rows.observe(element)
+        observed.add(element)
       }
+      measure(fresh)
     },
     close() {
       scroller.removeEventListener('scroll', onScroll)

@@ -18,8 +18,8 @@ export interface VirtualOptions<R extends Keyed> {
   readonly rows: () => readonly R[]
   /** The height of a row before any was seen. */
   readonly guess: number
-  /** Starts at, and holds on to, the end of the list. */
-  readonly stickToEnd: boolean
+  /** Whether it holds on to the end of the list; asked at the start and whenever it comes to the end. */
+  readonly stickToEnd: () => boolean
 }
 
 /** What a component draws, and what it may ask. */
@@ -33,8 +33,9 @@ export interface Virtual<R extends Keyed> {
   readonly after: Ref<number>
   /** Whether the end of the list is on the screen. */
   readonly atEnd: Ref<boolean>
-  /** How far the screen is from the first row. */
+  /** How far the screen is from the first row, and from the end of the last. */
   readonly fromStart: Ref<number>
+  readonly fromEnd: Ref<number>
   /** The key of the last row that is wholly or partly on the screen. */
   readonly lastSeen: Ref<string>
   attach(port: (events: PortEvents) => ScrollPort): void
@@ -62,8 +63,10 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
   let rows: readonly R[] = []
   let indexOf = new Map<string, number>()
   let port: ScrollPort | null = null
-  let stuck = options.stickToEnd
+  let stuck = options.stickToEnd()
   let settling = 0
+  /** Where the list is about to be put: until then the box's own place says nothing. */
+  let coming: Anchor | null = null
   let handMs = 0
 
   const visible = shallowRef<readonly R[]>([])
@@ -72,9 +75,11 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
   const after = ref(0)
   const atEnd = ref(true)
   const fromStart = ref(0)
+  const fromEnd = ref(0)
   const lastSeen = ref('')
 
   function anchor(): Anchor | null {
+    if (coming !== null) return coming
     if (port === null || rows.length === 0) return null
     const index = heights.indexAt(port.top)
     const row = rows[index]
@@ -95,6 +100,7 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
       void nextTick(() => port?.rendered())
     }
     fromStart.value = top
+    fromEnd.value = Math.max(0, heights.total - top - height)
     atEnd.value = stuck || to === rows.length && port.fromEnd <= END_PX
     lastSeen.value = rows[heights.indexAt(top + height - 1)]?.key ?? ''
   }
@@ -120,9 +126,11 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
     settling += 1
     for (const after of HOLD_MS) setTimeout(hold, after)
     setTimeout(() => (settling -= 1), SETTLE_MS)
+    coming = place
     draw()
     await nextTick()
     restore(place)
+    coming = null
     draw()
     await nextTick()
     port?.rendered()
@@ -152,7 +160,7 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
       if (port === null) return
       // By what is really there: the heights of rows that were never drawn are guesses. While rows are being put in
       // and measured the box moves by itself: then the list stays at its end.
-      if (port.fromEnd <= END_PX) stuck = options.stickToEnd
+      if (port.fromEnd <= END_PX) stuck = options.stickToEnd()
       else if (stuck && (port.feelsHands ? Date.now() - handMs > HAND_MS : settling > 0)) port.scrollTo(heights.total)
       else stuck = false
       draw()
@@ -177,6 +185,7 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
     after,
     atEnd,
     fromStart,
+    fromEnd,
     lastSeen,
     attach(make) {
       port?.close()
@@ -184,7 +193,7 @@ export function useVirtual<R extends Keyed>(options: VirtualOptions<R>): Virtual
       void settle(null)
     },
     toEnd() {
-      stuck = options.stickToEnd
+      stuck = options.stickToEnd()
       port?.scrollTo(heights.total)
       draw()
       void settle(null)
