@@ -30,7 +30,12 @@ test.each([
   const { person } = walk
   const { page } = person
   const phone = size === PHONE
-  const back = (): Promise<void> => page.getByRole('button', { name: phone ? 'Back' : 'Close' }).first().click()
+  const back = async (): Promise<void> => {
+    const from = page.url()
+    await page.getByRole('button', { name: phone ? 'Back' : 'Close' }).last().click()
+    // On a phone the page below is there once the address is its own, and nothing of the page above is left.
+    if (phone) await page.waitForFunction((url) => location.href !== url && document.querySelectorAll('uni-page:not([style*="display: none"])').length === 1, from)
+  }
 
   await page.getByRole('radio', { name: 'Create account' }).click()
   await page.getByRole('button', { name: 'Create account' }).click()
