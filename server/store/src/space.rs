@@ -93,7 +93,7 @@ pub(crate) fn keep_reserve(
     if present || reserve_bytes == 0 || free_bytes(dir)? < room {
         return Ok(());
     }
-    match write_zeroes(&path, reserve_bytes) {
+    match write_zeroes(&path, reserve_bytes, |_| ()) {
         Err(error) if error.is_out_of_space() => {
             std::fs::remove_file(&path).map_err(|error| StoreError::io(&path, "remove", error))
         }
@@ -101,8 +101,13 @@ pub(crate) fn keep_reserve(
     }
 }
 
-/// Writes a new file of zeroes, really allocated and synced piece by piece.
-pub(crate) fn write_zeroes(path: &Path, bytes: u64) -> Result<(), StoreError> {
+/// Writes a new file of zeroes, really allocated and synced piece by piece, so that no other sync
+/// has to wait for much of it. `pause` is called between the pieces with the bytes written so far.
+pub(crate) fn write_zeroes(
+    path: &Path,
+    bytes: u64,
+    mut pause: impl FnMut(u64),
+) -> Result<(), StoreError> {
     const PIECE_BYTES: usize = 1024 * 1024;
     let zeroes = vec![0; PIECE_BYTES.min(usize::try_from(bytes).unwrap_or(PIECE_BYTES))];
     let mut file = private::new_file()
@@ -114,8 +119,9 @@ pub(crate) fn write_zeroes(path: &Path, bytes: u64) -> Result<(), StoreError> {
         let piece = zeroes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         file.write_all(&zeroes[..piece]).map_err(|error| StoreError::io(path, "write", error))?;
         left -= piece as u64;
-        if (bytes - left).is_multiple_of(4 * PIECE_BYTES as u64) {
+        if left > 0 {
             durable::sync_data(&file, path)?;
+            pause(bytes - left);
         }
     }
     durable::sync_all(&file, path)

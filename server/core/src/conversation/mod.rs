@@ -283,14 +283,18 @@ impl Conversation {
     }
 
     /// Lets go of messages that pages have, up to `paged_seq`, but for the
-    /// newest few.
-    pub(crate) fn trim_tail(&mut self, paged_seq: u64) {
-        while self.tail.len() > TAIL_KEEP && self.tail_first() <= paged_seq {
+    /// newest few; of `most` at most. Says of how many: fewer than `most`
+    /// when it is through.
+    pub(crate) fn trim_tail(&mut self, paged_seq: u64, most: usize) -> usize {
+        let mut gone = 0;
+        while gone < most && self.tail.len() > TAIL_KEEP && self.tail_first() <= paged_seq {
             self.tail.pop_front();
+            gone += 1;
         }
-        if self.tail.capacity() > 4 * (self.tail.len() + TAIL_KEEP) {
+        if gone < most && self.tail.capacity() > 4 * (self.tail.len() + TAIL_KEEP) {
             self.tail.shrink_to_fit();
         }
+        gone
     }
 
     // Questions.

@@ -209,13 +209,15 @@ impl Shard {
 
     /// True while [`Shard::work`] has something to do.
     pub fn has_backlog(&self) -> bool {
-        !self.fan_outs.is_empty()
+        !self.fan_outs.is_empty() || self.settling.is_letting_go()
     }
 
-    /// One bounded step of long work (large fan-outs).
+    /// One bounded step of long work (large fan-outs, what a settle round
+    /// leaves to be let go).
     pub fn work(&mut self, now: Now, fx: &mut Effects) {
         self.now = now;
         self.fan_out(fx);
+        self.let_go();
     }
 
     /// Ends a wake: the records that were decided in it, if any. To be called

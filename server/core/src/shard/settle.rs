@@ -19,6 +19,10 @@ use crate::routing::PartitionId;
 /// Size of a page of messages: small enough to be one value of any engine.
 const PAGE_BYTES: usize = 6 * 1024;
 
+/// Messages that one step lets go of: many thousands wait for it after a
+/// round, and nobody else is served meanwhile.
+const LET_GO: usize = 128;
+
 /// The round under way.
 #[derive(Debug, Default)]
 pub(crate) struct Settling {
@@ -28,6 +32,8 @@ pub(crate) struct Settling {
     marks: Vec<(PartitionId, u64)>,
     /// Conversations with pages in this round: what may be let go after it.
     paged: Vec<(hongyan_protocol::ConversationId, u64)>,
+    /// What may be let go and is not yet.
+    letting_go: VecDeque<(hongyan_protocol::ConversationId, u64)>,
     open: bool,
 }
 
@@ -35,6 +41,11 @@ impl Settling {
     /// The last round whose entries are durable in the views.
     pub(crate) const fn settled_round(&self) -> u64 {
         self.settled
+    }
+
+    /// Whether [`Shard::let_go`] has something to do.
+    pub(crate) fn is_letting_go(&self) -> bool {
+        !self.letting_go.is_empty()
     }
 }
 
@@ -108,10 +119,25 @@ impl Shard {
             return;
         }
         self.settling.settled = round;
-        for (id, paged_seq) in std::mem::take(&mut self.settling.paged) {
-            if let Some(conversation) = self.entities.loaded_conversation(id) {
-                conversation.trim_tail(paged_seq);
+        self.settling.letting_go.extend(self.settling.paged.drain(..));
+    }
+
+    /// Lets go of some messages that the views have: they need no memory.
+    pub(crate) fn let_go(&mut self) {
+        let mut left = LET_GO;
+        while left > 0
+            && let Some((id, paged_seq)) = self.settling.letting_go.pop_front()
+        {
+            // A conversation costs a look even when nothing of it goes.
+            left -= 1;
+            let Some(conversation) = self.entities.loaded_conversation(id) else {
+                continue;
+            };
+            let gone = conversation.trim_tail(paged_seq, left);
+            if gone == left {
+                self.settling.letting_go.push_front((id, paged_seq));
             }
+            left -= gone;
         }
     }
 }

@@ -28,8 +28,8 @@ use crate::shared::{Condition, Shared};
 
 /// How often time and space are looked at.
 const TICK: Duration = Duration::from_millis(100);
-/// Bytes of one part.
-const STEP_BYTES: usize = 1024 * 1024;
+/// Bytes of one part: a worker answers nobody else while it makes one.
+const STEP_BYTES: usize = 256 * 1024;
 /// How long a worker may take to answer before the node is thought stuck.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 

@@ -99,7 +99,7 @@ impl SegmentLog {
             tails: BTreeMap::new(),
         };
         let path = segment_path(&log_dir, Lsn(1));
-        crate::space::write_zeroes(&path, header.file_bytes)?;
+        crate::space::write_zeroes(&path, header.file_bytes, |_| ())?;
         write_header(&path, &header)?;
         durable::sync_dir(&log_dir)?;
         durable::sync_dir(&options.dir)
@@ -146,6 +146,7 @@ impl SegmentLog {
         };
         log.high_water.confirm(last)?;
         log.high_water.sync()?;
+        log.spares.keep_ahead_of(log.at);
         log.request_spare();
         Ok((log, SegmentReport { torn, healed_high_water }))
     }
@@ -188,7 +189,7 @@ impl SegmentLog {
 
     fn make_segment_now(&mut self, bytes: u64) -> Result<PathBuf, StoreError> {
         self.guard.admit_new(bytes)?;
-        let made = spare::make(&self.log_dir, bytes);
+        let made = spare::make(&self.log_dir, bytes, |_| ());
         match made {
             Err(error) if error.is_out_of_space() => Err(StoreError::DiskFull {
                 free_bytes: crate::space::free_bytes(&self.options.dir)?,
@@ -216,6 +217,7 @@ impl SegmentLog {
         self.at = header_bytes;
         self.chain = chain;
         self.segments.push_back(Segment { path, first: header.first, file_bytes: bytes });
+        self.spares.keep_ahead_of(self.at);
         Ok(())
     }
 
@@ -283,6 +285,7 @@ impl Log for SegmentLog {
             .map_err(|error| StoreError::io(&path, "write", error));
         self.poison(written)?;
         self.at += self.buffer.len() as u64;
+        self.spares.keep_ahead_of(self.at);
         self.last = last;
         self.chain = chain;
         if self.buffer.capacity() > BUFFER_BYTES_KEPT {

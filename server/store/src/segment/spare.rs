@@ -4,10 +4,17 @@
 //! spare never counts as part of the log: it becomes a segment by getting a synced header first
 //! and its real name second. Old records in a reused file can never be accepted, because each
 //! record must carry the next lsn and the checksum of the record before it.
+//!
+//! A spare is made no faster than it is needed: writing it in one go would take CPU and disk from
+//! acks for a third of a second. The maker keeps an eighth of a segment ahead of the log, and is
+//! done at the latest when the log needs it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::durable;
 use crate::error::StoreError;
@@ -15,6 +22,34 @@ use crate::space;
 
 /// Spare files kept; more are removed.
 const SPARES_MAX: usize = 2;
+
+/// How much further than the log a spare is, in parts of its length.
+const AHEAD_PART: u64 = 8;
+/// How often the maker looks whether it must go on.
+const PAUSE: Duration = Duration::from_millis(5);
+/// After so many pauses it writes the next piece anyway: a log that stands still has its spare
+/// within seconds.
+const PAUSES_MAX: usize = 40;
+
+/// How far the log is in its active segment, in bytes; the largest number when a spare is waited for.
+#[derive(Debug, Clone, Default)]
+struct Need(Arc<AtomicU64>);
+
+impl Need {
+    fn set(&self, used: u64) {
+        self.0.store(used, Ordering::Relaxed);
+    }
+
+    /// Waits until a spare of `whole` bytes of which `made` are written must go on.
+    fn wait(&self, made: u64, whole: u64) {
+        for _ in 0..PAUSES_MAX {
+            if made < self.0.load(Ordering::Relaxed).saturating_add(whole / AHEAD_PART) {
+                return;
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
 
 /// Makes spares on a thread of its own, one at a time.
 pub(crate) struct SpareMaker {
@@ -24,6 +59,7 @@ pub(crate) struct SpareMaker {
     requests: Option<SyncSender<()>>,
     made: Receiver<Option<PathBuf>>,
     pending: bool,
+    need: Need,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -32,10 +68,11 @@ impl SpareMaker {
     pub(crate) fn start(log_dir: &Path, segment_bytes: u64) -> Result<Self, StoreError> {
         let (requests, requested) = sync_channel(1);
         let (sender, made) = channel();
-        let dir = log_dir.to_path_buf();
+        let (dir, need) = (log_dir.to_path_buf(), Need::default());
+        let needed = need.clone();
         let thread = std::thread::Builder::new()
             .name("log-spare".into())
-            .spawn(move || serve(&dir, segment_bytes, &requested, &sender))
+            .spawn(move || serve(&dir, segment_bytes, &needed, &requested, &sender))
             .map_err(|error| StoreError::io(log_dir, "start the spare thread for", error))?;
         let mut maker = Self {
             log_dir: log_dir.to_path_buf(),
@@ -44,6 +81,7 @@ impl SpareMaker {
             requests: Some(requests),
             made,
             pending: false,
+            need,
             thread: Some(thread),
         };
         for path in files_ending(log_dir, "spare-", ".seg")? {
@@ -55,6 +93,11 @@ impl SpareMaker {
             }
         }
         Ok(maker)
+    }
+
+    /// Tells how many bytes of the active segment are used.
+    pub(crate) fn keep_ahead_of(&self, used: u64) {
+        self.need.set(used);
     }
 
     /// Asks for a spare unless one is there or being made.
@@ -73,6 +116,7 @@ impl SpareMaker {
         self.collect();
         if self.ready.is_empty() && self.pending {
             self.pending = false;
+            self.need.set(u64::MAX);
             self.ready.extend(self.made.recv().ok().flatten());
         }
         self.ready.pop()
@@ -105,6 +149,7 @@ impl SpareMaker {
 impl Drop for SpareMaker {
     fn drop(&mut self) {
         self.requests = None;
+        self.need.set(u64::MAX);
         if let Some(thread) = self.thread.take() {
             // A panic of the thread has already been reported by the runtime.
             let _ = thread.join();
@@ -112,10 +157,15 @@ impl Drop for SpareMaker {
     }
 }
 
-/// Makes a spare now and returns its path.
-pub(crate) fn make(log_dir: &Path, bytes: u64) -> Result<PathBuf, StoreError> {
+/// Makes a spare and returns its path. `pause` is called between its pieces with the bytes written
+/// so far.
+pub(crate) fn make(
+    log_dir: &Path,
+    bytes: u64,
+    pause: impl FnMut(u64),
+) -> Result<PathBuf, StoreError> {
     let unfinished = free_name(log_dir, ".new");
-    if let Err(error) = space::write_zeroes(&unfinished, bytes) {
+    if let Err(error) = space::write_zeroes(&unfinished, bytes, pause) {
         // The half-made file would take the very space that is missing.
         let _ = std::fs::remove_file(&unfinished);
         return Err(error);
@@ -132,10 +182,17 @@ pub(crate) fn remove_unfinished(log_dir: &Path) -> Result<(), StoreError> {
     files_ending(log_dir, "spare-", ".new")?.iter().try_for_each(|path| remove(path))
 }
 
-fn serve(dir: &Path, bytes: u64, requested: &Receiver<()>, made: &Sender<Option<PathBuf>>) {
+fn serve(
+    dir: &Path,
+    bytes: u64,
+    need: &Need,
+    requested: &Receiver<()>,
+    made: &Sender<Option<PathBuf>>,
+) {
     while requested.recv().is_ok() {
+        let spare = make(dir, bytes, |made| need.wait(made, bytes));
         // A failure is not lost: the log makes the file itself when it needs it, and reports.
-        if made.send(make(dir, bytes).ok()).is_err() {
+        if made.send(spare.ok()).is_err() {
             return;
         }
     }
@@ -143,7 +200,6 @@ fn serve(dir: &Path, bytes: u64, requested: &Receiver<()>, made: &Sender<Option<
 
 /// A spare's name that no file has; names count up within a process.
 fn free_name(log_dir: &Path, extension: &str) -> PathBuf {
-    use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -172,4 +228,40 @@ fn files_ending(dir: &Path, start: &str, end: &str) -> Result<Vec<PathBuf>, Stor
 
 fn remove(path: &Path) -> Result<(), StoreError> {
     std::fs::remove_file(path).map_err(|error| StoreError::io(path, "remove", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: u64 = 16 * 1024 * 1024;
+
+    #[test]
+    fn a_spare_keeps_ahead_of_the_log_and_no_more() {
+        let need = Need::default();
+        need.set(WHOLE / 2);
+        // Behind: returns without a pause, or the test would take 200 ms for each of these.
+        for _ in 0..1_000 {
+            need.wait(WHOLE / 2, WHOLE);
+        }
+        // Ahead: waits until the log has come closer.
+        let waiting = {
+            let need = need.clone();
+            std::thread::spawn(move || {
+                need.wait(WHOLE / 4 * 3, WHOLE);
+                need.0.load(Ordering::Relaxed)
+            })
+        };
+        need.set(WHOLE / 4 * 3);
+        assert_eq!(waiting.join().expect("the thread ends"), WHOLE / 4 * 3);
+    }
+
+    #[test]
+    fn a_spare_that_is_waited_for_is_made_at_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut maker = SpareMaker::start(dir.path(), WHOLE).expect("the maker starts");
+        maker.request();
+        let spare = maker.take().expect("it was being made");
+        assert_eq!(std::fs::metadata(spare).expect("it is there").len(), WHOLE);
+    }
 }
