@@ -329,17 +329,6 @@ enum Role {
     Worker,
 }
 
-impl Role {
-    /// Whether the thread lets those that answer devices go first: what it does can wait, or takes
-    /// long.
-    const fn yields(self) -> bool {
-        match self {
-            Self::Acceptor | Self::Committer | Self::Loader | Self::Worker => false,
-            Self::Offload | Self::Scrub | Self::Settler => true,
-        }
-    }
-}
-
 /// A thread that panics takes the node down: what it held may be half
 /// changed, and the others would wait for it for ever.
 struct PanicWatch {
@@ -374,9 +363,6 @@ impl Threads {
             .name(format!("hongyan-{name}"))
             .spawn(move || {
                 let _watch = watch;
-                if role.yields() {
-                    hongyan_store::yield_to_others();
-                }
                 run();
             })
             .map_err(io_error("start a thread"))?;

@@ -57,8 +57,6 @@ mod slots;
 mod space;
 #[cfg(all(feature = "sled", any(feature = "testing", feature = "torture")))]
 pub mod workload;
-#[cfg(feature = "sled")]
-mod yielding;
 
 #[cfg(feature = "sled")]
 pub use check::{CheckReport, check};
@@ -80,5 +78,3 @@ pub use sled_log::SledLog;
 #[cfg(feature = "sled")]
 pub use sled_views::{Scrub, SledViews};
 pub use views::{Checkpoint, Entry, KEY_BYTES_MAX, MARKS_MAX, VALUE_BYTES_MAX, Views};
-#[cfg(feature = "sled")]
-pub use yielding::yield_to_others;

@@ -20,7 +20,6 @@ use crate::sled_log::{self, SledLog};
 use crate::sled_views::{self, Scrub, SledViews};
 use crate::space;
 use crate::views::{Checkpoint, Views};
-use crate::yielding::yielding;
 
 /// An open store. Dropping the lock lets another process in: keep it as long as the rest.
 pub struct OpenStore {
@@ -178,15 +177,14 @@ fn open_views(
 ) -> Result<Arc<dyn Views>, StoreError> {
     let dir = &options.dir;
     let evidence = Evidence::secure(&sled_views::views_dir(dir), options.scrub_bytes_max)?;
-    let opened = with_pool_for_views(identity.engine, || {
+    let opened =
         SledViews::open(dir, identity.store_id, options.cache_bytes).and_then(|(views, healed)| {
             let now = views.file_bytes() <= options.scrub_bytes_max;
             if now {
                 views.scrub()?;
             }
             Ok((Arc::new(views), healed, now))
-        })
-    });
+        });
     let (views, healed, scrubbed) = evidence.judge(opened)?;
     if healed {
         report.healed.push(dir.join(sled_views::CHECKPOINT_NAME));
@@ -197,15 +195,6 @@ fn open_views(
     report.checkpoint = views.last_checkpoint()?;
     join(dir, log.first(), log.last(), report.checkpoint.lsn)?;
     Ok(views)
-}
-
-/// Opens the views. sled starts one pool of threads for the whole process, with the priority of
-/// whoever opens first: where only the views are in sled, it yields to the threads that serve.
-fn with_pool_for_views<T: Send>(engine: Engine, work: impl FnOnce() -> T + Send) -> T {
-    match engine {
-        Engine::Segment => yielding(work),
-        Engine::Sled => work(),
-    }
 }
 
 /// Makes a new store. A creation that never finished is begun again; any other content is a
@@ -229,9 +218,7 @@ fn create(options: &Options) -> Result<Identity, StoreError> {
         Engine::Segment => SegmentLog::create(&segment_options(options, identity.store_id))?,
         Engine::Sled => SledLog::create(dir, identity.store_id, options.cache_bytes)?,
     }
-    with_pool_for_views(identity.engine, || {
-        SledViews::create(dir, identity.store_id, options.cache_bytes)
-    })?;
+    SledViews::create(dir, identity.store_id, options.cache_bytes)?;
     identity.write(dir)?;
     Ok(identity)
 }

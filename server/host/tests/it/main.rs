@@ -12,7 +12,6 @@ mod crash;
 mod failing_log;
 mod jwks_url;
 mod limits;
-mod priorities;
 mod sdk;
 mod slow;
 mod support;
