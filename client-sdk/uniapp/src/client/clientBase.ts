@@ -28,6 +28,7 @@ export class ClientBase {
     const onEvent = (event: CoreEvent) => this.onEvent(event);
     this.driver = new Driver({ ...parts, onEvent, onTurn: () => this.shown.schedule() });
     this.core = this.driver.core;
+    this.core.setListening(false);
     this.deviceId = parts.config.device.id;
     this.shown = new Shown(this.core);
     this.handles = new Handles(this.core.state);
@@ -66,7 +67,13 @@ export class ClientBase {
     event: K,
     listener: (value: ClientEvents[K]) => void,
   ): Unsubscribe {
-    return this.emitter.on(event, listener);
+    const look = () => this.core.setListening(this.emitter.has('message'));
+    const off = this.emitter.on(event, listener);
+    look();
+    return () => {
+      off();
+      look();
+    };
   }
 
   waitLive(): Promise<void> {
@@ -114,6 +121,9 @@ export class ClientBase {
         break;
       case 'message':
         this.emitter.emit('message', event.message);
+        break;
+      case 'messagesSkipped':
+        this.emitter.emit('messagesSkipped', event.skipped);
         break;
       case 'presence':
         this.shown.presenceChanged(event.presences);

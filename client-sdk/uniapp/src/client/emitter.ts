@@ -22,6 +22,11 @@ export class Emitter {
     };
   }
 
+  /** Whether anybody listens to an event. */
+  has(event: keyof ClientEvents): boolean {
+    return (this.listeners.get(event)?.size ?? 0) > 0;
+  }
+
   emit<K extends keyof ClientEvents>(event: K, value: ClientEvents[K]): void {
     for (const listener of [...(this.listeners.get(event) ?? [])]) {
       callListener(listener as (value: ClientEvents[K]) => void, value);

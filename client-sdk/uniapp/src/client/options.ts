@@ -54,6 +54,11 @@ export interface Tuning {
   readonly stableAfterMs: number;
   /** How long a missing message may still be on its way (300). */
   readonly gapGraceMs: number;
+  /**
+   * Messages of a conversation that were missed and that no timeline holds: so
+   * many are read to tell `message` of them. Older ones are skipped (10,000).
+   */
+  readonly missedMax: number;
   /** Messages in the outbox, failed ones included (10,000). */
   readonly outboxMax: number;
   /** Requests of the app that wait for a reply (1,024). */

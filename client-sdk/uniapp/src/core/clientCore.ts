@@ -51,6 +51,7 @@ import {
 import { setSettings } from './settings.js';
 import { CoreState } from './state.js';
 import { handleSyncTimeout, handleUnknownTimeout, unknownDeadlineMs } from './sync.js';
+import { handleMissedTimeout, missedDeadlineMs } from './telling.js';
 import { conversationState } from './views.js';
 import { trim } from './windows.js';
 
@@ -168,6 +169,15 @@ export class ClientCore {
     }
   }
 
+  /**
+   * Says whether anybody listens to `message`. While nobody does, what the
+   * timelines leave out is passed over; before this is called, somebody is taken
+   * to.
+   */
+  setListening(listening: boolean): void {
+    this.state.listening = listening;
+  }
+
   // Input.
 
   handleConnected(nowMs: number, generation: number): void {
@@ -201,6 +211,7 @@ export class ClientCore {
     handleSyncTimeout(core);
     handleUnknownTimeout(core);
     handleGapTimeout(core);
+    handleMissedTimeout(core);
     handleReadsTimeout(core);
     handleWatchTimeout(core);
   }
@@ -347,6 +358,7 @@ export class ClientCore {
       core.sync?.retryAtMs,
       core.link.inSession ? unknownDeadlineMs(core) : undefined,
       live ? gapDeadlineMs(core) : undefined,
+      live ? missedDeadlineMs(core) : undefined,
       live ? core.readsRetryAtMs : undefined,
       live ? core.watching.retryAtMs : undefined,
       live ? core.outbox.nextDeadlineMs(nowMs) : undefined,

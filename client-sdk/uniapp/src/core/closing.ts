@@ -112,6 +112,9 @@ function forgetConnection(core: CoreState): void {
   for (const id of core.gaps.keys()) {
     core.gaps.set(id, 0);
   }
+  for (const id of core.missed.keys()) {
+    core.missed.set(id, 0);
+  }
   core.cursorsUnconfirmed = new Map([
     ...core.cursorsBeforeHeartbeat,
     ...core.cursorsUnconfirmed,

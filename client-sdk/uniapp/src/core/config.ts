@@ -19,6 +19,7 @@ export const TUNING: Tuning = {
   backoffMaxMs: 30_000,
   stableAfterMs: 30_000,
   gapGraceMs: 300,
+  missedMax: 10_000,
   outboxMax: 10_000,
   requestsMax: 1_024,
   timelineWindow: 200,

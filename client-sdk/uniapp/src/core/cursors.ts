@@ -14,6 +14,7 @@ import { Opcode } from '../opcode.js';
 import { noteMemberCursor } from './receipts.js';
 import { applyCursor, applyRead } from './record.js';
 import type { CoreState } from './state.js';
+import { isBehind } from './telling.js';
 
 /**
  * Marks a conversation read up to `seq`, at once on this device and as soon as
@@ -75,10 +76,13 @@ export function flushCursors(core: CoreState): void {
   core.readsDue.clear();
 }
 
-/** Notes that the newest messages are on this device, when others sent them. */
+/**
+ * Notes that the newest messages are on this device, when others sent them. What
+ * is still to be read comes first.
+ */
 export function noteDelivered(core: CoreState, id: ConversationId): void {
   const conv = core.convs.get(id);
-  if (conv === undefined || core.me === undefined) {
+  if (conv === undefined || core.me === undefined || isBehind(conv)) {
     return;
   }
   const seq = conv.timeline.newestOfOthers(conv.record.deliveredSeq + 1, core.me);

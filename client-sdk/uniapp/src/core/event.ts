@@ -16,6 +16,7 @@ export type CoreEvent =
   | { readonly kind: 'disconnected'; readonly error: ClientError }
   /** A message that this device had not seen. */
   | { readonly kind: 'message'; readonly message: Message }
+  | { readonly kind: 'messagesSkipped'; readonly skipped: ClientEvents['messagesSkipped'] }
   | { readonly kind: 'presence'; readonly presences: readonly Presence[] }
   /** A request of the app is done. */
   | { readonly kind: 'reply'; readonly token: number; readonly result: Uint8Array | ClientError }

@@ -33,6 +33,7 @@ import { onSendAck, onSendRefused } from './sends.js';
 import { close, onHeartbeat } from './session.js';
 import type { CoreState } from './state.js';
 import { onSyncFailed, onSyncPage, wantSync } from './sync.js';
+import { onMissedFailed, onMissedPage } from './telling.js';
 
 /** One frame arrived; bytes that cannot be read end the connection. */
 export function handleFrame(core: CoreState, bytes: Uint8Array): void {
@@ -129,6 +130,9 @@ function onReply(core: CoreState, purpose: Purpose, payload: Uint8Array): void {
     case 'members':
       onMembers(core, purpose.conversation, Members.decode(payload));
       break;
+    case 'missed':
+      onMissedPage(core, purpose.conversation, purpose, HistoryPage.decode(payload));
+      break;
     case 'page':
       onPage(core, purpose.conversation, purpose.end, HistoryPage.decode(payload));
       core.reply(purpose.token, payload);
@@ -173,6 +177,11 @@ export function onRefused(core: CoreState, purpose: Purpose, error: ClientError)
     case 'logout':
       finishLogout(core, purpose.token, error);
       break;
+    case 'missed': {
+      const { conversation, to } = purpose;
+      onMissedFailed(core, conversation, to, again ? error.retryAfterMs : undefined);
+      break;
+    }
     case 'read':
       onReadFailed(core, purpose.conversation, again, error.retryAfterMs);
       break;

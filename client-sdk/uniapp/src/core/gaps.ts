@@ -8,12 +8,13 @@
 import type { HistoryPage } from '../gen/conversation.js';
 import { History } from '../gen/conversation.js';
 import type { ConversationId } from '../model/ids.js';
-import { readMessages, writeConversationId } from '../model/wire.js';
+import { readMessages, readNumber, writeConversationId } from '../model/wire.js';
 import { Opcode } from '../opcode.js';
 import { noteDelivered } from './cursors.js';
 import { followEvents } from './groups.js';
 import { takeMessage } from './merge.js';
 import type { CoreState } from './state.js';
+import { toldUpTo } from './telling.js';
 import { rebase } from './windows.js';
 
 /** A gap wider than this is left to paging. */
@@ -70,17 +71,19 @@ export function onGapPage(
   asked: { readonly from: number; readonly newestOnly: boolean },
   page: HistoryPage,
 ): void {
+  const conv = core.convs.get(id);
+  if (conv === undefined) {
+    return;
+  }
+  // What is below does not exist for this user.
+  toldUpTo(conv, readNumber(page.firstSeq) - 1);
   const messages = readMessages(page.messages);
   const [first] = messages;
   if (asked.newestOnly && first !== undefined) {
     rebase(core, id, first.seq);
   }
   for (const message of messages) {
-    takeMessage(core, message, true);
-  }
-  const conv = core.convs.get(id);
-  if (conv === undefined) {
-    return;
+    takeMessage(core, message);
   }
   const after = conv.timeline.gap();
   if (after?.from === asked.from) {

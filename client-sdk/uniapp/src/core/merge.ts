@@ -19,6 +19,7 @@ import { messageKey, messageRow } from './rows.js';
 import { noteSettled } from './sends.js';
 import type { CoreState } from './state.js';
 import { noteUnknown } from './sync.js';
+import { tellMessages, toldUpTo } from './telling.js';
 import { Timeline } from './timeline.js';
 import { rebase, trim } from './windows.js';
 
@@ -57,10 +58,10 @@ export function applySynced(core: CoreState, synced: SyncedConversation): void {
     }
   }
   for (const message of messages) {
-    takeMessage(core, message, !fresh || message.seq > seenSeq(wire));
+    takeMessage(core, message);
   }
   if (fresh && last !== undefined) {
-    takeMessage(core, last, last.seq > seenSeq(wire));
+    takeMessage(core, last);
   }
   takeState(core, id, wire, last?.timeMs ?? 0);
 }
@@ -79,7 +80,7 @@ export function onConversationChanged(core: CoreState, wire: Conversation): void
     startTimeline(core, wire, id, last);
   }
   if (last !== undefined) {
-    takeMessage(core, last, last.seq > seenSeq(wire));
+    takeMessage(core, last);
   }
   takeState(core, id, wire, last?.timeMs ?? 0);
 }
@@ -100,7 +101,7 @@ export function onMessage(core: CoreState, wire: MessagePb): void {
   } else {
     return noteUnknown(core, id, seq);
   }
-  takeMessage(core, message, true);
+  takeMessage(core, message);
   followEvents(core, id);
 }
 
@@ -108,15 +109,13 @@ export function onMessage(core: CoreState, wire: MessagePb): void {
  * Takes in a message that the server stored, from wherever it came. What it
  * tells of a group is left to `followEvents`, once what came with it is known.
  */
-export function takeMessage(core: CoreState, message: Message, tell: boolean): void {
+export function takeMessage(core: CoreState, message: Message): void {
   const { me } = core;
   if (me === undefined) {
     return;
   }
-  const { conversation: id, clientMsgId } = message;
-  if (message.sender === me && clientMsgId !== undefined) {
-    settleByMessage(core, message, clientMsgId);
-  }
+  const { conversation: id } = message;
+  settle(core, message);
   const conv = core.conv(id);
   if (!conv.timeline.insert(message)) {
     return;
@@ -128,16 +127,19 @@ export function takeMessage(core: CoreState, message: Message, tell: boolean): v
   core.put(messageRow(message));
   learnPeer(core, id, me);
   noteGap(core, id);
+  // What is trimmed was told before, or will be read again.
+  tellMessages(core, id);
   noteDelivered(core, id);
   trim(core, id);
   core.touch(id);
-  if (tell) {
-    core.events.push({ kind: 'message', message });
-  }
 }
 
-/** One of one's own came back: its result is known, without an ack. */
-function settleByMessage(core: CoreState, message: Message, clientMsgId: string): void {
+/** When it is one of one's own that came back: its result is known, without an ack. */
+export function settle(core: CoreState, message: Message): void {
+  const { sender, clientMsgId } = message;
+  if (sender !== core.me || clientMsgId === undefined) {
+    return;
+  }
   const entry = core.outbox.settle(clientMsgId);
   if (entry !== undefined) {
     const { messageId, seq, timeMs } = message;
@@ -152,6 +154,7 @@ export function markGone(core: CoreState, id: ConversationId): void {
   if (conv !== undefined && !conv.record.gone) {
     conv.record.gone = true;
     core.gaps.delete(id);
+    core.missed.delete(id);
     core.touch(id);
   }
 }
@@ -166,12 +169,14 @@ function takeState(core: CoreState, id: ConversationId, wire: Conversation, time
     conv.record.lastSeq = Math.max(conv.record.lastSeq, unknown.heardSeq);
   }
   conv.timeline.extendTo(conv.record.lastSeq);
+  toldUpTo(conv, conv.record.firstSeq - 1);
   if (conv.past !== undefined && (conv.past.messages[0]?.seq ?? 0) < conv.record.firstSeq) {
     toNewest(core, id);
   }
   if (conv.record.firstSeq > conv.timeline.lo) {
     rebase(core, id, conv.record.firstSeq);
   }
+  tellMessages(core, id);
   followEvents(core, id);
   noteGap(core, id);
   noteDelivered(core, id);
@@ -196,6 +201,7 @@ function rewindIfShorter(core: CoreState, id: ConversationId, lastSeq: number): 
   core.heldMessages -= before - conv.timeline.length;
   core.storedMessages -= before - conv.timeline.length;
   rewindRecord(conv.record, lastSeq);
+  conv.ownAcked.clear();
   core.change({
     kind: 'removeRange',
     section: 'message',
@@ -212,7 +218,7 @@ function isFresh(core: CoreState, id: ConversationId): boolean {
 /**
  * Where the timeline of a conversation begins that is new to this device and
  * of which `first` is at hand: with what none of the user's devices has, if
- * that is not too much.
+ * that is not too much. All of that is told.
  */
 function startTimeline(
   core: CoreState,
@@ -221,11 +227,16 @@ function startTimeline(
   first: Message | undefined,
 ): void {
   const from = first?.seq ?? readNumber(wire.lastSeq) + 1;
-  const missing = Math.min(Math.max(readNumber(wire.firstSeq), seenSeq(wire) + 1), from);
+  // Whoever wrote from here, and may have had no answer, has not seen what others
+  // said before it.
+  const wroteHere = core.outbox.counts(id).pending > 0;
+  const seen = wroteHere ? readNumber(wire.deliveredSeq) : seenSeq(wire);
+  const missing = Math.min(Math.max(readNumber(wire.firstSeq), seen + 1), from);
   const conv = core.conv(id);
   core.heldMessages -= conv.timeline.length;
   conv.timeline = new Timeline(from - missing <= GAP_MESSAGES_MAX ? missing : from);
   conv.storedFromSeq = conv.timeline.lo;
+  toldUpTo(conv, Math.max(seen, readNumber(wire.firstSeq) - 1));
 }
 
 /**

@@ -30,6 +30,8 @@ export interface ConversationRecord {
   firstSeq: number;
   peerDeliveredSeq: number;
   peerReadSeq: number;
+  /** The app was told of everything up to here. */
+  toldSeq: number;
   /** Groups only. */
   group: GroupInfo | undefined;
   /** `group` counts in the events up to this seq, and none after it. */
@@ -51,6 +53,7 @@ export function newRecord(id: ConversationId): ConversationRecord {
     firstSeq: 1,
     peerDeliveredSeq: 0,
     peerReadSeq: 0,
+    toldSeq: 0,
     group: undefined,
     groupSeq: 0,
     gone: false,
@@ -202,5 +205,6 @@ const SEQS = [
   'floorSeq',
   'peerDeliveredSeq',
   'peerReadSeq',
+  'toldSeq',
   'groupSeq',
 ] as const;

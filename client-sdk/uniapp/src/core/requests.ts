@@ -28,6 +28,13 @@ export type Purpose =
   | { readonly kind: 'logout'; readonly token: number }
   /** How far the members of an open group are. */
   | { readonly kind: 'members'; readonly conversation: ConversationId }
+  /** Reads what a timeline left out, to tell it. */
+  | {
+      readonly kind: 'missed';
+      readonly conversation: ConversationId;
+      readonly from: number;
+      readonly to: number;
+    }
   /** Pages older or newer messages in; the app waits. */
   | {
       readonly kind: 'page';

@@ -22,6 +22,10 @@ export function restore(core: CoreState, stored: StoredState): void {
     core.heldMessages += timeline.length;
     core.storedMessages += timeline.length;
     core.convs.set(record.id, newConv(record, timeline));
+    record.toldSeq = Math.min(record.toldSeq, timeline.hi);
+    if (record.toldSeq < timeline.hi && !record.gone) {
+      core.missed.set(record.id, 0);
+    }
     if (timeline.gap() !== undefined && !record.gone) {
       core.gaps.set(record.id, 0);
     }

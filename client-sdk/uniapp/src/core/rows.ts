@@ -122,7 +122,8 @@ function readRow(state: StoredState, row: StoreRow, value: any): void {
     case 'conversation': {
       const id = parseConversationId(row.key);
       if (id !== undefined) {
-        state.records.push({ ...newRecord(id), ...value, id });
+        // What was kept before there was `toldSeq` was told of, all of it.
+        state.records.push({ ...newRecord(id), toldSeq: Infinity, ...value, id });
       }
       break;
     }

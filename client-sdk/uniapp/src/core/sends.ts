@@ -156,7 +156,10 @@ export function onSendAck(core: CoreState, id: ClientMsgId, ack: SendAck): void 
     clientMsgId: id,
     ...said,
   };
-  takeMessage(core, message, false);
+  if (seq > conv.record.toldSeq) {
+    conv.ownAcked.add(seq);
+  }
+  takeMessage(core, message);
   followEvents(core, conversation);
 }
 

@@ -40,6 +40,11 @@ export interface Conv {
   storedFromSeq: number;
   /** The highest seq heard on this connection. */
   heardSeq: number;
+  /**
+   * Own messages of this device that were acknowledged, but lie above what was
+   * told: an ack is not a message to tell.
+   */
+  readonly ownAcked: Set<number>;
   /** Open groups: how far the others are. */
   members: Map<UserId, MemberCursors> | undefined;
 }
@@ -89,6 +94,10 @@ export class CoreState {
   readonly dirtyTimelines = new Set<ConversationId>();
   /** When each gap is to be asked for; `Infinity` while it is. */
   readonly gaps = new Map<ConversationId, number>();
+  /** Whether anybody listens to `message`. */
+  listening = true;
+  /** When what a timeline left out is to be asked for; `Infinity` while it is. */
+  readonly missed = new Map<ConversationId, number>();
   readonly deliveredDue = new Map<ConversationId, number>();
   cursorsUnconfirmed = new Map<ConversationId, number>();
   cursorsBeforeHeartbeat = new Map<ConversationId, number>();
@@ -212,6 +221,7 @@ export class CoreState {
       this.settings,
       this.dirtyRecords,
       this.gaps,
+      this.missed,
       this.unknown,
       this.deliveredDue,
       this.cursorsUnconfirmed,
@@ -243,7 +253,7 @@ export function directWith(core: CoreState, user: UserId): ConversationId | unde
 /** A conversation that nobody has open. */
 export function newConv(record: ConversationRecord, timeline: Timeline): Conv {
   const storedFromSeq = timeline.lo;
-  const more = { past: undefined, members: undefined };
+  const more = { past: undefined, members: undefined, ownAcked: new Set<number>() };
   return { record, timeline, open: 0, storedFromSeq, heardSeq: 0, ...more };
 }
 

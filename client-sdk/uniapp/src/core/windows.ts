@@ -2,6 +2,7 @@
 import type { ConversationId } from '../model/ids.js';
 import { messageKey } from './rows.js';
 import type { Conv, CoreState } from './state.js';
+import { tellMessages } from './telling.js';
 
 /** Gives up what a timeline holds below `seq`. */
 export function rebase(core: CoreState, id: ConversationId, seq: number): void {
@@ -13,6 +14,7 @@ export function rebase(core: CoreState, id: ConversationId, seq: number): void {
   conv.timeline.rebase(seq);
   core.heldMessages -= before - conv.timeline.length;
   keepStoredFrom(core, conv, seq);
+  tellMessages(core, id);
 }
 
 /** Keeps memory and store of one conversation, and of all, within bounds. */

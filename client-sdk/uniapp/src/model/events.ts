@@ -20,10 +20,25 @@ export type SendUpdate =
 export interface ClientEvents {
   /**
    * A message that this device had not seen: pushed, or missed while it was
-   * away. Told once each; not for what a cold start brings, unless none of the
-   * user's devices had it.
+   * away, however much that was. Each is told once, those of a conversation in
+   * the order of `seq`; not what a cold start brings, unless none of the user's
+   * devices had it.
+   *
+   * What no timeline holds is read from the server for those who listen, so
+   * listen before the client connects. Who listens to nothing else but what is
+   * said now sets `missedMax` in the `tuning` to 0.
    */
   message: Message;
+  /**
+   * Messages that `message` will not tell of: they lie further back than
+   * `missedMax`, or the server does not give them. `client.history` reads what
+   * there is of them.
+   */
+  messagesSkipped: {
+    readonly conversation: ConversationId;
+    readonly fromSeq: number;
+    readonly toSeq: number;
+  };
   /** A message of one's own got further. */
   send: {
     readonly clientMsgId: ClientMsgId;

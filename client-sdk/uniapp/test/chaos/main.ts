@@ -2,7 +2,8 @@
  * Chaos: four TypeScript clients and the Rust client write to each other while
  * connections break, links are slow or deaf, apps go to the background or die,
  * and the server is killed with -9 and restarted. In the end everybody must
- * have the same timelines, nothing lost, nothing doubled, unread exact.
+ * have the same timelines, nothing lost, nothing doubled, unread exact, and have
+ * been told of everything, in order.
  *
  * `npm run chaos -- --minutes 3 --seed 7`
  */
@@ -51,7 +52,7 @@ const made = await anna.client.createGroup(
 const group = groupConversation(made.id);
 const ids = new Map(users.map(({ name, user }) => [name, user]));
 const direct = (person: Person, other: string) => person.client.direct(ids.get(other) ?? '');
-/** The group gets most of what is said, so that the Rust client misses more than one sync brings. */
+/** The group gets most of what is said, so that who is away for long misses more than one sync brings. */
 const often = (id: ConversationId) => [id, id, id];
 const rooms = new Map<Person, ConversationId[]>([
   [anna, [...often(group), direct(anna, 'bela')]],
@@ -65,6 +66,17 @@ while (rust !== undefined && !rust.lines.includes('* chat with chaos')) {
   await sleep(300);
 }
 
+// What a device does not know yet it may take for seen on another one.
+await Promise.all([anna.say([direct(anna, 'bela')]), cleo.say([direct(cleo, 'dora')])]);
+for (const person of people) {
+  const known = () => (rooms.get(person) ?? []).every((id) => person.client.conversation(id));
+  while (!known()) {
+    await sleep(50);
+  }
+}
+
+/** So long that more is said than one sync brings. */
+const AWAY_MS = 50_000;
 const rustSent: string[] = [];
 const pending = new Set<Promise<unknown>>();
 
@@ -127,12 +139,15 @@ function trouble(): void {
     case 3:
       return hurt(person, 'deaf links', () => deaf(person.proxy, ms));
     case 4:
+      if (random.chance(3)) {
+        return hurt(person, 'long backgrounds', () => person.background(AWAY_MS));
+      }
       return hurt(person, 'backgrounds', () => person.background(ms));
     case 5:
       return hurt(person, 'app kills', () => person.kill());
     case 6:
       counts['drops of the Rust client'] = (counts['drops of the Rust client'] ?? 0) + 1;
-      return beside(rustAway(random.chance(3) ? 50_000 : ms));
+      return beside(rustAway(random.chance(3) ? AWAY_MS : ms));
     default:
       if (serverDown === undefined) {
         counts['server kills'] = (counts['server kills'] ?? 0) + 1;

@@ -1,5 +1,5 @@
 /** One account on one TypeScript client that is cut off, killed and restarted. */
-import type { Client, ConversationId, LocalStore } from '../../src/index.js';
+import type { Client, ClientEvents, ConversationId, LocalStore, Message } from '../../src/index.js';
 import { createClient, memoryStore } from '../../src/index.js';
 import { nodeTransport, PASSWORD } from '../support/clients.js';
 import { FlakyLink } from '../support/flakyLink.js';
@@ -8,11 +8,19 @@ import type { Random } from '../support/random.js';
 /** What happened to whom, for the summary. */
 export type Counts = Record<string, number>;
 
+/** What the events of one run of the program told. */
+export interface Told {
+  readonly messages: Message[];
+  readonly skipped: ClientEvents['messagesSkipped'][];
+}
+
 export class Person {
   readonly proxy: FlakyLink;
   /** The texts that were taken into the outbox. */
   readonly sent: { readonly conversation: ConversationId; readonly text: string }[] = [];
   client: Client;
+  /** What events told, run by run. */
+  readonly told: Told[] = [];
   private readonly store = memoryStore();
   private sever: () => void = () => {};
   private counter = 0;
@@ -113,6 +121,11 @@ export class Person {
       tuning: { backoffMaxMs: 1_000, timelineWindowOpen: 100_000 },
     });
     this.client = client;
+    const told: Told = { messages: [], skipped: [] };
+    this.told.push(told);
+    // What a dead program still hears counts for nothing.
+    client.on('message', (message) => alive && told.messages.push(message));
+    client.on('messagesSkipped', (skipped) => alive && told.skipped.push(skipped));
   }
 }
 

@@ -36,6 +36,7 @@ export async function verify(end: End): Promise<string[]> {
     await witness.shutdown();
   }
   checkTexts(end, truth, problems);
+  checkTold(end, truth, problems);
   await checkRust(end, truth.get(end.group) ?? [], problems);
   return problems;
 }
@@ -146,6 +147,39 @@ function checkTexts(end: End, truth: ReadonlyMap<ConversationId, Message[]>, pro
   if (lost > 0 || doubled > 0) {
     problems.push(`${lost} lost, ${doubled} doubled`);
   }
+}
+
+/**
+ * Events told each person of everything that others said: each once and in order
+ * in every run of the program, and nothing was skipped.
+ */
+function checkTold(end: End, truth: ReadonlyMap<ConversationId, Message[]>, problems: string[]) {
+  let all = 0;
+  for (const person of end.people) {
+    const { name, client: it, told } = person;
+    for (const id of new Set(end.rooms.get(person))) {
+      const runs = told.map(({ messages }) => messages.filter((one) => one.conversation === id));
+      for (const [run, messages] of runs.entries()) {
+        if (messages.some(({ seq }, at) => seq <= (messages[at - 1]?.seq ?? 0))) {
+          problems.push(`${name} in ${id}: told twice or out of order in run ${run}`);
+        }
+      }
+      const heard = new Set(runs.flat().map(line));
+      const others = (truth.get(id) ?? []).filter(
+        ({ sender, body }) => sender !== it.account?.user && body.kind === 'text',
+      );
+      const missing = others.filter((message) => !heard.has(line(message)));
+      all += others.length;
+      if (missing.length > 0) {
+        const seqs = ranges(missing.map(({ seq }) => seq));
+        problems.push(`${name} in ${id}: ${missing.length} of ${others.length} not told (${seqs})`);
+      }
+    }
+    for (const skipped of told.flatMap((run) => run.skipped)) {
+      problems.push(`${name}: skipped ${JSON.stringify(skipped)}`);
+    }
+  }
+  end.counts.told = all;
 }
 
 /** The Rust client told each text of the group once, in the same order. */

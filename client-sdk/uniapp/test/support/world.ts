@@ -90,6 +90,24 @@ export class World {
     throw new Error('the client never waits');
   }
 
+  /** Moves frames once; false when there were none. */
+  step(): boolean {
+    this.server.nowMs = this.nowMs;
+    this.settle();
+    const moved = this.deliverToServer();
+    const answered = this.deliverToClient();
+    this.settle();
+    return moved || answered;
+  }
+
+  /** Lets time pass up to the next timer; false when there is none. */
+  skipToTimeout(): boolean {
+    const at = this.core.pollTimeout(this.nowMs);
+    this.nowMs = Math.max(this.nowMs, at ?? 0);
+    this.core.handleTimeout(this.nowMs);
+    return at !== undefined;
+  }
+
   /** Does what the core asks for, but moves no frames. */
   settle(): void {
     for (let busy = true; busy; ) {

@@ -31,7 +31,9 @@ export async function startChat(): Promise<void> {
 async function open(): Promise<void> {
   await takePlace(yieldPlace)
   const url = serverAddress.value
-  client = await createClient({ url, appName: 'hongyan-demo/0.1.0', ...platformOptions(url) })
+  // Messages are only logged here: what was missed is read by whoever scrolls back to it.
+  const tuning = { missedMax: 0 }
+  client = await createClient({ url, appName: 'hongyan-demo/0.1.0', tuning, ...platformOptions(url) })
   log('info', `client for ${url}`)
   bind(client)
   elsewhere.value = false
