@@ -256,14 +256,15 @@ impl ClientCore {
         if conv.timeline.len() >= window {
             return Err(ClientError::WindowFull);
         }
+        let to_seq = conv.timeline.lo() - 1;
         let message = pb::History {
             conversation: Some(id.to_wire()),
             from_seq: conv.record.first_seq,
-            to_seq: conv.timeline.lo() - 1,
+            to_seq,
             limit: limit.min(HISTORY_LIMIT_MAX),
             backwards: true,
         };
-        let purpose = Purpose::Older { conversation: id, token };
+        let purpose = Purpose::Older { conversation: id, to_seq, token };
         self.request_frame(now_ms, purpose, Opcode::History, &message);
         Ok(())
     }

@@ -78,8 +78,8 @@ impl ClientCore {
             Purpose::Missed { conversation, from_seq, to_seq } => {
                 self.on_missed_page(conversation, (from_seq, to_seq), frame.message()?);
             }
-            Purpose::Older { conversation, token } => {
-                self.on_older_page(conversation, frame.message()?);
+            Purpose::Older { conversation, to_seq, token } => {
+                self.on_older_page(conversation, to_seq, frame.message()?);
                 self.reply(token, Ok(frame.payload.clone()));
             }
             Purpose::Profiles => {

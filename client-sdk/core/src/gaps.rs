@@ -118,10 +118,20 @@ impl ClientCore {
         }
     }
 
-    pub(crate) fn on_older_page(&mut self, id: ConversationId, page: raw::HistoryPage) {
+    pub(crate) fn on_older_page(
+        &mut self,
+        id: ConversationId,
+        to_seq: u64,
+        page: raw::HistoryPage,
+    ) {
         let Some(conv) = self.convs.get_mut(&id) else {
             return;
         };
+        if to_seq + 1 != conv.timeline.lo() {
+            // Another call was faster, or the timeline began anew meanwhile: this page does not
+            // say where the history begins.
+            return;
+        }
         let messages: Vec<_> =
             page.messages.into_iter().filter_map(Message::decode).map(Arc::new).collect();
         let joined = conv.timeline.prepend(&messages);

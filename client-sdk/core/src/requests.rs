@@ -26,8 +26,8 @@ pub(crate) enum Purpose {
     Logout(RequestToken),
     /// Reads what a timeline left out, to tell it.
     Missed { conversation: ConversationId, from_seq: u64, to_seq: u64 },
-    /// Pages older messages in; the app waits.
-    Older { conversation: ConversationId, token: RequestToken },
+    /// Pages messages up to `to_seq` in; the app waits.
+    Older { conversation: ConversationId, to_seq: u64, token: RequestToken },
     /// Names of direct conversations' other side.
     Profiles,
     /// Moves the read cursor.

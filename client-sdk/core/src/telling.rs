@@ -146,15 +146,15 @@ impl ClientCore {
         for id in due.into_iter().take(MISSED_ASKED_MAX.saturating_sub(asked)) {
             // What is restored from a store may need no page.
             self.tell_messages(id);
-            let (Some(missed), Some(conv)) = (self.missed.get_mut(&id), self.convs.get(&id)) else {
+            let behind = self.is_behind(id);
+            let conv = self.convs.get(&id).filter(|conv| behind && !conv.record.gone);
+            let (Some(missed), Some(conv)) = (self.missed.get_mut(&id), conv) else {
                 self.missed.remove(&id);
+                self.note_delivered(id);
+                self.dirty_records.insert(id);
                 continue;
             };
             let (from_seq, to_seq) = (conv.record.told_seq + 1, conv.timeline.lo() - 1);
-            if conv.record.gone || from_seq > to_seq {
-                self.missed.remove(&id);
-                continue;
-            }
             if self.listening == Listening::Busy && missed.waited_ms < PATIENCE_MS {
                 missed.waited_ms += LOOK_MS;
                 missed.due_ms = now_ms + LOOK_MS;

@@ -1,7 +1,7 @@
 //! Catching up, gaps, cursors and unread.
 
 use hongyan_client_core::event::RequestToken;
-use hongyan_client_core::{ConversationId, Event, GroupId, Opcode, Status, pb};
+use hongyan_client_core::{ConversationId, Event, GroupId, Listening, Opcode, Status, pb};
 
 use crate::server::{ME, PEER, changed, direct, user};
 use crate::world::World;
@@ -82,6 +82,30 @@ fn too_much_missed_starts_a_new_stretch_that_pages_back() {
     let wanted: Vec<_> = (0..50).map(|number| number.to_string()).collect();
     assert_eq!(world.texts(direct()), wanted);
     assert_eq!(unread(&world, direct()), 50);
+}
+
+#[test]
+fn paging_back_twice_at_once_does_not_end_the_history() {
+    let mut world = World::live();
+    world.server.say(direct(), PEER, "0", true);
+    world.run();
+    world.reachable = false;
+    world.cut();
+    world.server.too_old_after = 10;
+    for number in 1..60 {
+        world.server.say(direct(), PEER, &number.to_string(), false);
+    }
+    world.core.set_listening(Listening::No);
+    world.reachable = true;
+    world.pass(1_000);
+    for token in [1, 2] {
+        let older = world.core.load_older(world.now_ms, RequestToken(token), direct(), 15);
+        assert_eq!(older, Ok(()));
+    }
+    world.run();
+    let timeline = world.core.timeline(direct());
+    assert_eq!(timeline.messages.len(), 25, "the second answer is the same page");
+    assert!(timeline.has_older);
 }
 
 #[test]
