@@ -62,7 +62,7 @@ impl AdminServer {
         let contact = Contact { address, token: token.clone(), pid: std::process::id() };
         crate::tokens::write_private(&file, &serde_json::to_string(&contact)?)?;
         let routes = routes::routes(Arc::new(state));
-        let server = HttpServer::start("admin", listener, CONNECTIONS_MAX, routes)?;
+        let server = HttpServer::start("admin", listener, CONNECTIONS_MAX, None, routes)?;
         Ok(Self { server: Some(server), address, token, file })
     }
 

@@ -17,6 +17,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -58,8 +59,10 @@ pub(crate) struct WebSocketPlace<'a> {
     pub(crate) tls: bool,
 }
 
-/// Connections at once: browsers take six each and keep them.
+/// Connections at once: browsers take six each.
 const CONNECTIONS_MAX: usize = 32;
+/// Browsers keep a connection for minutes after they have everything.
+const IDLE_MAX: Duration = Duration::from_secs(10);
 
 /// What stands in the way of serving `dir`, if anything.
 pub(crate) fn fault(dir: &Path) -> Option<String> {
@@ -79,7 +82,7 @@ pub(crate) fn start(
         json!({ "port": port, "path": path, "tls": tls })
     }) });
     let routes = routes(dir, Arc::new(Site { index, policy, settings }));
-    HttpServer::start("web", listener, CONNECTIONS_MAX, routes)
+    HttpServer::start("web", listener, CONNECTIONS_MAX, Some(IDLE_MAX), routes)
 }
 
 /// The address for a person: a wildcard is where this machine is, too.

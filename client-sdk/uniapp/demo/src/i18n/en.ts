@@ -219,7 +219,6 @@ export const en = {
   'settings.addressHint': 'ws://host:5200/ws or wss://…',
   'settings.badAddress': 'An address looks like ws://host:5200/ws.',
   'settings.addressSaved': 'Address saved',
-  'settings.addressAsk': 'Changing the server signs you out here. Go on?',
   'settings.defaultAddress': 'Use the default',
   'settings.devices': 'Devices',
   'settings.password': 'Change password',

@@ -221,7 +221,6 @@ export const zh: Texts = {
   'settings.addressHint': 'ws://主机:5200/ws 或 wss://…',
   'settings.badAddress': '地址的格式类似 ws://host:5200/ws。',
   'settings.addressSaved': '地址已保存',
-  'settings.addressAsk': '更换服务器会退出当前登录，继续吗？',
   'settings.defaultAddress': '使用默认地址',
   'settings.devices': '设备',
   'settings.password': '修改密码',
