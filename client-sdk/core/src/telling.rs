@@ -13,7 +13,7 @@
 //! [`crate::CoreConfig::missed_max`] is not read; an event says so.
 //!
 //! Invariants: `told_seq` only grows, but for a server that lost its end; at
-//! most [`MISSED_ASKED_MAX`] conversations are read at a time, each by one
+//! most four conversations are read at a time, each by one
 //! page; a range that the server does not give is told as skipped rather than
 //! asked for again; nothing is marked as delivered that is still to be read.
 
