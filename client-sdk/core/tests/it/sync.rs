@@ -14,6 +14,21 @@ fn unread(world: &World, id: ConversationId) -> u64 {
     world.core.conversation(id).map_or(0, |state| state.unread)
 }
 
+/// A world that lost its connection after the first of so many messages, more
+/// than a sync brings.
+fn away_for(messages: u64) -> World {
+    let mut world = World::live();
+    world.server.say(direct(), PEER, "0", true);
+    world.run();
+    world.reachable = false;
+    world.cut();
+    world.server.too_old_after = 10;
+    for number in 1..messages {
+        world.server.say(direct(), PEER, &number.to_string(), false);
+    }
+    world
+}
+
 #[test]
 fn a_cold_start_pages_through_all_conversations() {
     let mut world = World::new();
@@ -59,15 +74,7 @@ fn what_was_missed_comes_with_the_session() {
 
 #[test]
 fn too_much_missed_starts_a_new_stretch_that_pages_back() {
-    let mut world = World::live();
-    world.server.say(direct(), PEER, "0", true);
-    world.run();
-    world.reachable = false;
-    world.cut();
-    world.server.too_old_after = 10;
-    for number in 1..50 {
-        world.server.say(direct(), PEER, &number.to_string(), false);
-    }
+    let mut world = away_for(50);
     world.reachable = true;
     world.pass(1_000);
     let texts = world.texts(direct());
@@ -86,15 +93,7 @@ fn too_much_missed_starts_a_new_stretch_that_pages_back() {
 
 #[test]
 fn paging_back_twice_at_once_does_not_end_the_history() {
-    let mut world = World::live();
-    world.server.say(direct(), PEER, "0", true);
-    world.run();
-    world.reachable = false;
-    world.cut();
-    world.server.too_old_after = 10;
-    for number in 1..60 {
-        world.server.say(direct(), PEER, &number.to_string(), false);
-    }
+    let mut world = away_for(60);
     world.core.set_listening(Listening::No);
     world.reachable = true;
     world.pass(1_000);
