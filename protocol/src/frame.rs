@@ -142,6 +142,22 @@ impl Frame {
 /// Appends length and frame around `message`, encoding it in place.
 pub fn encode_message(opcode: Opcode, request: u64, message: &impl Message, out: &mut BytesMut) {
     let payload_len = message.encoded_len();
+    let len = frame_len(opcode, request, payload_len);
+    out.reserve(len + LENGTH_PREFIX_BYTES_MAX);
+    put_message(opcode, request, message, payload_len, len, out);
+}
+
+/// Length and frame around `message` as bytes of their own, of exactly their size.
+pub fn message_to_delimited(opcode: Opcode, request: u64, message: &impl Message) -> Bytes {
+    let payload_len = message.encoded_len();
+    let len = frame_len(opcode, request, payload_len);
+    let mut out = Vec::with_capacity(encoded_len_varint(len as u64) + len);
+    put_message(opcode, request, message, payload_len, len, &mut out);
+    out.into()
+}
+
+/// Bytes of the frame around a message of `payload_len` bytes, without its length.
+fn frame_len(opcode: Opcode, request: u64, payload_len: usize) -> usize {
     let mut len = 1 + encoded_len_varint(u64::from(opcode.number()));
     if request != 0 {
         len += 1 + encoded_len_varint(request);
@@ -149,7 +165,17 @@ pub fn encode_message(opcode: Opcode, request: u64, message: &impl Message, out:
     if payload_len != 0 {
         len += 1 + encoded_len_varint(payload_len as u64) + payload_len;
     }
-    out.reserve(len + LENGTH_PREFIX_BYTES_MAX);
+    len
+}
+
+fn put_message(
+    opcode: Opcode,
+    request: u64,
+    message: &impl Message,
+    payload_len: usize,
+    len: usize,
+    out: &mut impl BufMut,
+) {
     encode_varint(len as u64, out);
     encode_header(opcode.number(), request, payload_len, out);
     message.encode_raw(out);
@@ -321,7 +347,9 @@ mod tests {
         let message = pb::MoveCursor { conversation: None, delivered_seq: 4, read_seq: 2 };
         let mut in_place = BytesMut::new();
         encode_message(Opcode::MoveCursor, 7, &message, &mut in_place);
-        assert_eq!(in_place.freeze(), Frame::new(Opcode::MoveCursor, 7, &message).to_delimited());
+        let whole = Frame::new(Opcode::MoveCursor, 7, &message).to_delimited();
+        assert_eq!(in_place, whole);
+        assert_eq!(message_to_delimited(Opcode::MoveCursor, 7, &message), whole);
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod error;
 pub mod frame;
 pub mod ids;
 pub mod limits;
+pub mod message;
 pub mod opcode;
 pub mod raw;
 pub mod version;

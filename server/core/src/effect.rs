@@ -1,6 +1,6 @@
 //! What a shard wants done, and how long each of it must wait.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hongyan_protocol::{ConversationId, Frame, Opcode, UserId, frame};
 use prost::Message;
 
@@ -119,15 +119,18 @@ pub enum Effect {
 /// Whether a push may be held back for a moment, so that it shares a write (and
 /// on a phone a wake-up of the radio) with what comes next: how far others
 /// got, which nobody acts on at once. `frame` is delimited.
-pub(crate) fn is_patient(frame: &Bytes) -> bool {
-    let mut rest = &frame[..];
-    prost::encoding::decode_varint(&mut rest).is_ok()
-        && prost::encoding::decode_varint(&mut rest) == Ok(OPCODE_TAG)
-        && prost::encoding::decode_varint(&mut rest) == Ok(u64::from(Opcode::CursorMoved.number()))
+pub(crate) fn is_patient(frame: &[u8]) -> bool {
+    // Length, then field 1 (the opcode), as `encode_header` writes them.
+    let length = frame.iter().position(|byte| byte & 0x80 == 0);
+    let opcode = length.and_then(|end| frame.get(end + 1..=end + 2));
+    opcode == Some(&[OPCODE_TAG, Opcode::CursorMoved.number() as u8])
 }
 
 /// Field 1 of `Frame`, a varint: its number of three bits, its type of none.
-const OPCODE_TAG: u64 = 1 << 3;
+const OPCODE_TAG: u8 = 1 << 3;
+
+// The opcode is a varint of one byte.
+const _: () = assert!(Opcode::CursorMoved.number() < 0x80);
 
 /// All write-sets of one partition in one wake (or a part of them, when they
 /// are large): one record of the log.
@@ -199,9 +202,7 @@ impl Effects {
 
 /// Length and frame around `message`.
 pub fn delimited(opcode: Opcode, request: u64, message: &impl Message) -> Bytes {
-    let mut bytes = BytesMut::new();
-    frame::encode_message(opcode, request, message, &mut bytes);
-    bytes.freeze()
+    frame::message_to_delimited(opcode, request, message)
 }
 
 /// What the host sends a connection after it had to drop pushes.

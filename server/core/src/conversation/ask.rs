@@ -1,6 +1,6 @@
 //! Requests about one conversation, where its order is made.
 
-use hongyan_protocol::{ConversationId, ErrorCode, Opcode, pb};
+use hongyan_protocol::{ConversationId, ErrorCode, Opcode, UserId, pb};
 
 use super::history::Range;
 use super::{Conversation, conversation_key};
@@ -61,28 +61,34 @@ impl Shard {
         id: ConversationId,
         action: Action,
     ) -> Result<u64, Stop> {
-        let direct = id.peer_of(origin.user).is_some();
-        match (self.entities.conversation(id)?, id) {
-            (Some(found), _) => {
-                let member = found.member(origin.user);
-                let standing = match (member, id) {
-                    (Some(_), ConversationId::Direct(..)) => Standing::Party,
-                    (Some(member), ConversationId::Group(_)) => Standing::of_role(member.role),
-                    (None, _) => Standing::Stranger,
-                };
-                permit(action, standing, Target::Nobody, found.is_dissolved())
-                    .map_err(Refusal::from)?;
-                Ok(member.map_or(1, |member| found.first_visible(member)))
+        let found = self.entities.conversation(id)?.map(|found| &*found);
+        Ok(Self::right_in(found, origin.user, id, action)?)
+    }
+
+    /// As [`Shard::check_right`], of a conversation that was looked up.
+    pub(super) fn right_in(
+        found: Option<&Conversation>,
+        user: UserId,
+        id: ConversationId,
+        action: Action,
+    ) -> Result<u64, Refusal> {
+        let Some(found) = found else {
+            if matches!(id, ConversationId::Group(_)) {
+                return Err(Refusal::new(ErrorCode::NoSuchGroup, "no such group"));
             }
-            (None, ConversationId::Direct(..)) => {
-                let standing = if direct { Standing::Party } else { Standing::Stranger };
-                permit(action, standing, Target::Nobody, false).map_err(Refusal::from)?;
-                Ok(1)
-            }
-            (None, ConversationId::Group(_)) => {
-                Err(Refusal::new(ErrorCode::NoSuchGroup, "no such group").into())
-            }
-        }
+            let party = id.peer_of(user).is_some();
+            let standing = if party { Standing::Party } else { Standing::Stranger };
+            permit(action, standing, Target::Nobody, false)?;
+            return Ok(1);
+        };
+        let member = found.member(user);
+        let standing = match (member, id) {
+            (Some(_), ConversationId::Direct(..)) => Standing::Party,
+            (Some(member), ConversationId::Group(_)) => Standing::of_role(member.role),
+            (None, _) => Standing::Stranger,
+        };
+        permit(action, standing, Target::Nobody, found.is_dissolved())?;
+        Ok(member.map_or(1, |member| found.first_visible(member)))
     }
 
     fn move_cursor(

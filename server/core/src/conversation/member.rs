@@ -1,10 +1,9 @@
 //! One member of a conversation.
 
-use std::collections::VecDeque;
-
 use hongyan_protocol::UserId;
 use hongyan_protocol::limits::{DEDUPE_SENDS, OUTBOX_WINDOW};
 
+use super::sends::Sends;
 use crate::state;
 
 /// Cursors, role and last sends of one member.
@@ -20,13 +19,13 @@ pub(crate) struct Member {
     /// The member's own last message; it counts as read.
     pub(crate) sent_seq: u64,
     /// Hash of the client's id and seq of the last sends, oldest first.
-    sends: VecDeque<(u64, u64)>,
+    sends: Sends,
     /// Used by the deliberately broken build only, and not stored.
     pub(crate) counted: u64,
 }
 
 impl Member {
-    pub(crate) const fn new(user: UserId, role: u32, joined_seq: u64) -> Self {
+    pub(crate) fn new(user: UserId, role: u32, joined_seq: u64) -> Self {
         Self {
             user,
             role,
@@ -34,7 +33,7 @@ impl Member {
             delivered_seq: 0,
             read_seq: 0,
             sent_seq: 0,
-            sends: VecDeque::new(),
+            sends: Sends::default(),
             counted: 0,
         }
     }
@@ -56,11 +55,7 @@ impl Member {
             delivered_seq: self.delivered_seq,
             read_seq: self.read_seq,
             sent_seq: self.sent_seq,
-            sends: self
-                .sends
-                .iter()
-                .map(|(hash, seq)| state::Sent { hash: *hash, seq: *seq })
-                .collect(),
+            sends: stored_sends(&self.sends),
         }
     }
 
@@ -69,28 +64,29 @@ impl Member {
     pub(crate) fn note_send(&mut self, seq: u64, hash: Option<u64>) {
         self.sent_seq = seq;
         if let Some(hash) = hash {
-            if self.sends.len() == DEDUPE_SENDS {
-                self.sends.pop_front();
-            }
-            self.sends.push_back((hash, seq));
+            self.sends.note(hash, seq, DEDUPE_SENDS);
         }
     }
 
     /// The last sends, to be kept when the member goes: no more than a client
     /// may have without a result.
-    pub(crate) fn into_sends(mut self) -> VecDeque<(u64, u64)> {
-        let excess = self.sends.len().saturating_sub(OUTBOX_WINDOW);
-        self.sends.drain(..excess);
+    pub(crate) fn into_sends(mut self) -> Sends {
+        self.sends.keep_newest(OUTBOX_WINDOW);
         self.sends
     }
 
     /// The sends of an earlier stay.
-    pub(crate) fn recall_sends(&mut self, sends: VecDeque<(u64, u64)>) {
+    pub(crate) fn recall_sends(&mut self, sends: Sends) {
         self.sends = sends;
     }
 
     /// The seq of the remembered send with this hash, the newest if several.
     pub(crate) fn sent_before(&self, hash: u64) -> Option<u64> {
-        self.sends.iter().rev().find(|(sent, _)| *sent == hash).map(|(_, seq)| *seq)
+        self.sends.find(hash)
     }
+}
+
+/// The stored form of sends.
+pub(super) fn stored_sends(sends: &Sends) -> Vec<state::Sent> {
+    sends.iter().map(|(hash, seq)| state::Sent { hash, seq }).collect()
 }

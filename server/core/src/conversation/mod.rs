@@ -17,6 +17,7 @@ mod ask;
 mod history;
 mod member;
 mod send;
+mod sends;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,7 +30,8 @@ use prost::Message;
 
 pub(crate) use self::history::Range;
 pub(crate) use self::member::Member;
-pub(crate) use self::send::{Draft, push_frame};
+pub(crate) use self::send::{Draft, Drafted};
+use self::sends::Sends;
 use crate::envelope::Receivers;
 use crate::routing::{Layout, ShardId};
 use crate::state;
@@ -63,7 +65,29 @@ pub(crate) struct Conversation {
     receivers: Option<Vec<(ShardId, Receivers)>>,
     /// The last sends of people who went, so that a retry is known as one
     /// when they come back. The one who went last is last.
-    former: VecDeque<(UserId, VecDeque<(u64, u64)>)>,
+    former: VecDeque<(UserId, Sends)>,
+}
+
+/// What a conversation remembers of a message besides its bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Appended {
+    pub(crate) seq: u64,
+    pub(crate) time_ms: u64,
+    pub(crate) sender: Option<UserId>,
+    /// `None` for an event.
+    pub(crate) client_id_hash: Option<u64>,
+}
+
+impl Appended {
+    /// That of a message that was stored before.
+    pub(crate) fn of(message: &StoredMessage) -> Self {
+        Self {
+            seq: message.seq,
+            time_ms: message.time_ms,
+            sender: UserId::new(message.sender),
+            client_id_hash: message.client_msg_id.as_ref().try_into().ok().map(client_id_hash),
+        }
+    }
 }
 
 /// The id in a stored form.
@@ -155,7 +179,7 @@ impl Conversation {
 
     pub(crate) fn append(
         &mut self,
-        message: &StoredMessage,
+        message: &Appended,
         encoded: Bytes,
     ) -> Result<(), crate::entity::BadOp> {
         if message.seq != self.last_seq + 1 {
@@ -170,11 +194,10 @@ impl Conversation {
                 member.counted += 1;
             }
         }
-        let client_msg_id = <[u8; 16]>::try_from(message.client_msg_id.as_ref()).ok();
-        if let Some(sender) = UserId::new(message.sender)
+        if let Some(sender) = message.sender
             && let Some(member) = self.member_mut(sender)
         {
-            member.note_send(message.seq, client_msg_id.as_ref().map(client_id_hash));
+            member.note_send(message.seq, message.client_id_hash);
         }
         Ok(())
     }
@@ -311,7 +334,7 @@ impl Conversation {
             return member.sent_before(hash);
         }
         let (_, sends) = self.former.iter().find(|(gone, _)| *gone == user)?;
-        sends.iter().rev().find(|(sent, _)| *sent == hash).map(|(_, seq)| *seq)
+        sends.find(hash)
     }
 
     pub(crate) fn members(&self) -> &[Member] {
@@ -410,12 +433,6 @@ impl Conversation {
     }
 }
 
-fn former_state(user: UserId, sends: &VecDeque<(u64, u64)>) -> state::Former {
-    let sends = sends.iter().map(|(hash, seq)| state::Sent { hash: *hash, seq: *seq });
-    state::Former { user: user.get(), sends: sends.collect() }
-}
-
-/// Encodes a message as it is stored and pushed.
-pub(crate) fn encode_message(message: &StoredMessage) -> Bytes {
-    message.encode_to_vec().into()
+fn former_state(user: UserId, sends: &Sends) -> state::Former {
+    state::Former { user: user.get(), sends: member::stored_sends(sends) }
 }

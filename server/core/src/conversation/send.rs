@@ -1,12 +1,13 @@
 //! Storing a message: told from a retry, numbered, encoded once, committed,
 //! acknowledged and pushed.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use hongyan_protocol::message::{MessageBytes, MessageParts};
 use hongyan_protocol::raw::StoredMessage;
-use hongyan_protocol::{ConversationId, ErrorCode, Frame, MessageId, Opcode, UserId, pb};
+use hongyan_protocol::{ConversationId, ErrorCode, MessageId, Opcode, UserId, pb};
 use prost::Message;
 
-use super::client_id_hash;
+use super::{Appended, Conversation, client_id_hash};
 use crate::authority::Action;
 use crate::effect::{Effects, Gate, delimited};
 use crate::entity::{MessageRange, Need, Stop};
@@ -16,10 +17,25 @@ use crate::shard::{Shard, op, partition_of};
 use crate::state::{self, op::Kind};
 
 /// A message that is about to be stored.
-pub(crate) struct Draft {
+pub(crate) struct Draft<'a> {
     pub(crate) sender: UserId,
-    pub(crate) client_msg_id: Bytes,
-    pub(crate) body: Bytes,
+    /// Empty for an event.
+    pub(crate) client_msg_id: &'a [u8],
+    pub(crate) body: &'a [u8],
+}
+
+/// A message with its place and its bytes; nothing is changed yet.
+pub(crate) struct Drafted {
+    pub(crate) appended: Appended,
+    message_id: u64,
+    pub(crate) bytes: MessageBytes,
+}
+
+impl Drafted {
+    /// The op that stores it.
+    pub(crate) fn op(&self) -> state::Op {
+        op(Kind::Message(state::MessageAppended { message: self.bytes.stored.clone() }))
+    }
 }
 
 impl Shard {
@@ -34,32 +50,29 @@ impl Shard {
         level: pb::AckLevel,
         fx: &mut Effects,
     ) -> Result<(), Stop> {
-        if let Some(seq) = self.sent_before(origin.user, id, client_msg_id)? {
+        let partition = partition_of(id.slot());
+        let number = self.entities.partition(partition).next_message;
+        let found = self.entities.conversation(id)?.map(|found| &*found);
+        if let Some(seq) = sent_before(found, origin.user, client_msg_id) {
             return self.acknowledge_again(origin, id, seq, client_msg_id, body, level, fx);
         }
-        self.check_right(origin, id, Action::Send)?;
-        let draft = Draft {
-            sender: origin.user,
-            client_msg_id: Bytes::copy_from_slice(client_msg_id),
-            body: body.clone(),
+        Self::right_in(found, origin.user, id, Action::Send)?;
+        let draft = Draft { sender: origin.user, client_msg_id, body };
+        let drafted = Self::draft_in(found, id, number, self.now.unix_ms, &draft);
+        let (ack_gate, push_gate) = if drafted.appended.seq == 1 {
+            self.commit_first(id, &drafted, fx);
+            self.gates(id, level)
+        } else {
+            let (next, durable) = (self.next_submission(), self.durable_submission());
+            let found = self.commit_message(partition, id, &drafted);
+            let gates = found.map_or((Gate::Durable, Gate::Durable), |found| {
+                gates_in(found, level, next, durable)
+            });
+            self.note_gates(gates)
         };
-        let (message, op) = self.draft_message(id, draft)?;
-        let mut ops = vec![op];
-        if message.seq == 1
-            && let ConversationId::Direct(low, high) = id
-        {
-            ops.extend(self.list_ops(id, &[low, high], true));
-        }
-        let push = push_frame(&ops[0]);
-        let partition = partition_of(id.slot());
-        let told = (ops.len() > 1).then(|| ops.clone());
-        self.commit(partition, ops);
         self.stats.messages += 1;
-        if let Some(ops) = told {
-            self.tell_tasks(partition, &ops, fx);
-        }
-        let (ack_gate, push_gate) = self.gates(id, level);
-        let ack = ack_frame(origin.request, &message, level, false);
+        let ack = ack_frame(origin.request, &drafted, level);
+        let push = drafted.bytes.push;
         let echo = matches!(id, ConversationId::Direct(..)).then(|| push.clone());
         if ack_gate == push_gate {
             self.answer(ack_gate, origin, ack, echo, fx);
@@ -73,21 +86,16 @@ impl Shard {
         Ok(())
     }
 
-    /// Whether this sender used this id here before, and for which message.
-    fn sent_before(
-        &mut self,
-        sender: UserId,
-        id: ConversationId,
-        client_msg_id: &[u8; 16],
-    ) -> Result<Option<u64>, Stop> {
-        let Some(conversation) = self.entities.conversation(id)? else {
-            return Ok(None);
-        };
-        if cfg!(feature = "__break_dedupe_outside_commit") {
-            return Ok(None);
+    /// Commits the first message of a conversation, which puts it into the lists of its people.
+    fn commit_first(&mut self, id: ConversationId, drafted: &Drafted, fx: &mut Effects) {
+        let partition = partition_of(id.slot());
+        let mut ops = vec![drafted.op()];
+        if let ConversationId::Direct(low, high) = id {
+            ops.extend(self.list_ops(id, &[low, high], true));
         }
-        let hash = client_id_hash(client_msg_id);
-        Ok(conversation.sent_before(sender, hash))
+        let told = ops.clone();
+        self.commit(partition, ops);
+        self.tell_tasks(partition, &told, fx);
     }
 
     #[expect(clippy::too_many_arguments, reason = "all of a send, once more")]
@@ -117,7 +125,14 @@ impl Shard {
             return Err(Refusal::new(ErrorCode::IdConflict, message).into());
         }
         let (gate, _) = self.gates(id, level);
-        let ack = ack_frame(origin.request, &stored, level, true);
+        let ack = pb::SendAck {
+            message_id: stored.message_id,
+            seq: stored.seq,
+            time_ms: stored.time_ms,
+            level: level.into(),
+            repeated_send: true,
+        };
+        let ack = reply_frame(origin.request, &ack);
         self.answer(gate, origin, ack, None, fx);
         Ok(())
     }
@@ -126,90 +141,111 @@ impl Shard {
     pub(crate) fn draft_message(
         &mut self,
         id: ConversationId,
-        draft: Draft,
-    ) -> Result<(StoredMessage, state::Op), Stop> {
-        let partition = partition_of(id.slot());
-        let number = self.entities.partition(partition).next_message;
-        let now_ms = self.now.unix_ms;
-        let (last_seq, last_time_ms) = match self.entities.conversation(id)? {
-            Some(conversation) => (conversation.last_seq, conversation.last_time_ms),
-            None => (0, 0),
-        };
-        let message = StoredMessage {
-            conversation: Some(id.to_wire()),
+        draft: &Draft<'_>,
+    ) -> Result<Drafted, Stop> {
+        let number = self.entities.partition(partition_of(id.slot())).next_message;
+        let found = self.entities.conversation(id)?.map(|found| &*found);
+        Ok(Self::draft_in(found, id, number, self.now.unix_ms, draft))
+    }
+
+    /// As [`Shard::draft_message`], the `number`-th message of the partition.
+    fn draft_in(
+        found: Option<&Conversation>,
+        id: ConversationId,
+        number: u64,
+        now_ms: u64,
+        draft: &Draft<'_>,
+    ) -> Drafted {
+        let (last_seq, last_time_ms) =
+            found.map_or((0, 0), |found| (found.last_seq, found.last_time_ms));
+        let appended = Appended {
             seq: last_seq + 1,
-            message_id: MessageId::compose(partition.0, number).0,
-            sender: draft.sender.get(),
             time_ms: now_ms.max(last_time_ms),
+            sender: Some(draft.sender),
+            client_id_hash: draft.client_msg_id.try_into().ok().map(client_id_hash),
+        };
+        let message_id = MessageId::compose(partition_of(id.slot()).0, number).0;
+        let parts = MessageParts {
+            conversation: id,
+            seq: appended.seq,
+            message_id,
+            sender: draft.sender,
+            time_ms: appended.time_ms,
             client_msg_id: draft.client_msg_id,
             body: draft.body,
         };
-        let encoded = super::encode_message(&message);
-        let op = op(Kind::Message(state::MessageAppended { message: encoded }));
-        Ok((message, op))
+        Drafted { appended, message_id, bytes: parts.encode() }
     }
 
     /// The gates of the ack and of the pushes of a message just committed.
-    /// Nobody sees a message before it is as safe as its sender asked, and
-    /// nobody sees messages of one conversation out of order.
     pub(crate) fn gates(&mut self, id: ConversationId, level: pb::AckLevel) -> (Gate, Gate) {
-        if cfg!(feature = "__break_ack_before_durable") {
-            return (Gate::Now, Gate::Now);
-        }
-        let next = self.next_submission();
-        if level == pb::AckLevel::Durable {
-            self.want_sync();
-            if let Some(conversation) = self.entities.loaded_conversation(id) {
-                conversation.durable_barrier = next;
-            }
-            return (Gate::Durable, Gate::Durable);
-        }
-        let barrier =
-            self.entities.loaded_conversation(id).map_or(0, |found| found.durable_barrier);
-        let push_gate = if self.is_durable(barrier) {
-            Gate::Written
-        } else {
-            // This push now waits for the sync of its own submission, so the
-            // next one must wait at least as long.
-            self.want_sync();
-            if let Some(conversation) = self.entities.loaded_conversation(id) {
-                conversation.durable_barrier = next;
-            }
-            Gate::Durable
+        let (next, durable) = (self.next_submission(), self.durable_submission());
+        let gates = match self.entities.loaded_conversation(id) {
+            Some(found) => gates_in(found, level, next, durable),
+            None => (Gate::Durable, Gate::Durable),
         };
-        match level {
-            pb::AckLevel::Written => (Gate::Written, push_gate),
-            _ => (Gate::Now, push_gate),
+        self.note_gates(gates)
+    }
+
+    fn note_gates(&mut self, gates: (Gate, Gate)) -> (Gate, Gate) {
+        if gates.1 == Gate::Durable {
+            self.want_sync();
         }
+        gates
     }
 }
 
-/// The push of a message, around its stored bytes.
-pub(crate) fn push_frame(op: &state::Op) -> Bytes {
-    let payload = match &op.kind {
-        Some(Kind::Message(op)) => op.message.clone(),
-        _ => Bytes::new(),
-    };
-    let mut bytes = BytesMut::new();
-    Frame { opcode: Opcode::Message.number(), request: 0, payload }.encode_delimited(&mut bytes);
-    bytes.freeze()
+/// Whether this sender used this id here before, and for which message.
+fn sent_before(
+    found: Option<&Conversation>,
+    sender: UserId,
+    client_msg_id: &[u8; 16],
+) -> Option<u64> {
+    if cfg!(feature = "__break_dedupe_outside_commit") {
+        return None;
+    }
+    found?.sent_before(sender, client_id_hash(client_msg_id))
 }
 
-fn ack_frame(
-    request: u64,
-    message: &StoredMessage,
+/// The gates of the ack and of the pushes of a message that goes with submission `next`, while
+/// those up to `durable` are synced. Nobody sees a message before it is as safe as its sender
+/// asked, and nobody sees messages of one conversation out of order.
+fn gates_in(
+    found: &mut Conversation,
     level: pb::AckLevel,
-    repeated_send: bool,
-) -> Bytes {
-    if request == 0 {
-        return Bytes::new();
+    next: u64,
+    durable: u64,
+) -> (Gate, Gate) {
+    if cfg!(feature = "__break_ack_before_durable") {
+        return (Gate::Now, Gate::Now);
     }
-    let ack = pb::SendAck {
-        message_id: message.message_id,
-        seq: message.seq,
-        time_ms: message.time_ms,
-        level: level.into(),
-        repeated_send,
+    let push_gate = if level == pb::AckLevel::Durable || found.durable_barrier > durable {
+        // Of a weaker level, it waits for the sync of its own submission because one before it
+        // does, so the next one must wait at least as long.
+        found.durable_barrier = next;
+        Gate::Durable
+    } else {
+        Gate::Written
     };
-    delimited(Opcode::Send, request, &ack)
+    match level {
+        pb::AckLevel::Durable => (Gate::Durable, push_gate),
+        pb::AckLevel::Written => (Gate::Written, push_gate),
+        _ => (Gate::Now, push_gate),
+    }
+}
+
+fn ack_frame(request: u64, drafted: &Drafted, level: pb::AckLevel) -> Bytes {
+    let ack = pb::SendAck {
+        message_id: drafted.message_id,
+        seq: drafted.appended.seq,
+        time_ms: drafted.appended.time_ms,
+        level: level.into(),
+        repeated_send: false,
+    };
+    reply_frame(request, &ack)
+}
+
+/// Empty when no answer is wanted.
+fn reply_frame(request: u64, ack: &pb::SendAck) -> Bytes {
+    if request == 0 { Bytes::new() } else { delimited(Opcode::Send, request, ack) }
 }

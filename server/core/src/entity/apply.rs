@@ -1,12 +1,13 @@
 //! The one function that changes state: live right after a decision, and
 //! again when the log is replayed.
 
+use bytes::Bytes;
 use hongyan_protocol::raw::StoredMessage;
 use hongyan_protocol::{ConversationId, UserId};
 use prost::Message;
 
 use super::Entities;
-use crate::conversation::{Conversation, conversation_id};
+use crate::conversation::{Appended, Conversation, conversation_id};
 use crate::inbox::Inbox;
 use crate::key::EntityKey;
 use crate::routing::PartitionId;
@@ -123,13 +124,10 @@ impl Entities {
             let message = StoredMessage::decode(op.message.clone()).map_err(|_| BadOp)?;
             let id = message.conversation.as_ref().and_then(ConversationId::from_wire);
             let id = id.ok_or(BadOp)?;
-            let counter = self.partition_mut(partition);
-            if idx > counter.base {
-                counter.next_message += 1;
-            }
-            return self.change_conversation(idx, id, |conversation| {
-                conversation.append(&message, op.message.clone())
-            });
+            let stored = op.message.clone();
+            return self
+                .append_message(partition, idx, id, &Appended::of(&message), stored)
+                .map(drop);
         }
         let Some(EntityKey::Conversation(id)) = touches(op)? else {
             return Err(BadOp);
@@ -155,6 +153,24 @@ impl Entities {
             }
             Ok(())
         })
+        .map(drop)
+    }
+
+    /// What [`Entities::apply`] does for a message, also of one that was decided a moment ago and
+    /// need not be decoded; the conversation as it is then.
+    pub(crate) fn append_message(
+        &mut self,
+        partition: PartitionId,
+        idx: u64,
+        id: ConversationId,
+        message: &Appended,
+        stored: Bytes,
+    ) -> Result<Option<&mut Conversation>, BadOp> {
+        let counter = self.partition_mut(partition);
+        if idx > counter.base {
+            counter.next_message += 1;
+        }
+        self.change_conversation(idx, id, |conversation| conversation.append(message, stored))
     }
 
     fn change_conversation(
@@ -162,10 +178,10 @@ impl Entities {
         idx: u64,
         id: ConversationId,
         change: impl FnOnce(&mut Conversation) -> Result<(), BadOp>,
-    ) -> Result<(), BadOp> {
+    ) -> Result<Option<&mut Conversation>, BadOp> {
         let cell = self.conversations.cell_mut(&id).ok_or(BadOp)?;
         if idx <= cell.base {
-            return Ok(());
+            return Ok(cell.value.as_mut());
         }
         let conversation = cell.value.get_or_insert_with(|| Conversation::new(id));
         change(conversation)?;
@@ -177,7 +193,7 @@ impl Entities {
             cell.dirty = true;
             self.dirty.insert(EntityKey::Conversation(id));
         }
-        Ok(())
+        Ok(Some(conversation))
     }
 
     fn change_inbox(

@@ -1,7 +1,6 @@
 //! What each change of a group is made of: its ops, its event, whose lists
 //! it changes.
 
-use bytes::Bytes;
 use hongyan_protocol::{ConversationId, UserId, pb};
 use prost::Message;
 
@@ -174,15 +173,11 @@ impl Shard {
         fx: &mut Effects,
     ) -> Result<(), Stop> {
         let body = pb::Body { kind: Some(pb::body::Kind::Event(change.event)) };
-        let draft = Draft {
-            sender: origin.user,
-            client_msg_id: Bytes::new(),
-            body: body.encode_to_vec().into(),
-        };
-        let (_, message) = self.draft_message(id, draft)?;
-        let push = crate::conversation::push_frame(&message);
+        let body = body.encode_to_vec();
+        let draft = Draft { sender: origin.user, client_msg_id: &[], body: &body };
+        let message = self.draft_message(id, &draft)?;
         let mut ops = change.before;
-        ops.push(message);
+        ops.push(message.op());
         ops.extend(change.after);
         ops.extend(self.list_ops(id, &change.list, true));
         ops.extend(self.list_ops(id, &change.unlist, false));
@@ -195,7 +190,7 @@ impl Shard {
         // Members learn of the change by its event, the actor's own session
         // too: no echo comes with the answer.
         let everyone = Origin { conn: crate::ConnId(u64::MAX), ..origin };
-        self.push_to_members(gate, id, everyone, &push, fx);
+        self.push_to_members(gate, id, everyone, &message.bytes.push, fx);
         Ok(())
     }
 }

@@ -29,11 +29,7 @@ impl Shard {
         let origin = Origin { shard: self.id, conn, request, user };
         match command {
             Command::Ask(ask) => {
-                if let (Some(peer), AskKind::Send { .. }) =
-                    (ask.conversation.peer_of(user), &ask.kind)
-                {
-                    self.check_exist(&[peer])?;
-                }
+                self.check_peer(user, ask)?;
                 self.route(origin, ask.clone(), fx);
             }
             Command::CreateGroup { ask, .. } => {
@@ -77,6 +73,31 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    /// Does what [`Shard::command`] does for an ask: at once when nothing is missing, which is
+    /// nearly always, and else as a work that waits.
+    pub(crate) fn ask(
+        &mut self,
+        conn: ConnId,
+        request: u64,
+        user: UserId,
+        ask: Ask,
+        fx: &mut Effects,
+    ) {
+        if self.check_peer(user, &ask).is_ok() {
+            self.route(Origin { shard: self.id, conn, request, user }, ask, fx);
+        } else {
+            self.run(Work::Command { conn, request, command: Command::Ask(ask) }, fx);
+        }
+    }
+
+    /// Whoever is written to directly must exist.
+    fn check_peer(&mut self, user: UserId, ask: &Ask) -> Result<(), Stop> {
+        match (ask.conversation.peer_of(user), &ask.kind) {
+            (Some(peer), AskKind::Send { .. }) => self.check_exist(&[peer]),
+            _ => Ok(()),
+        }
     }
 
     fn route(&mut self, origin: Origin, ask: Ask, fx: &mut Effects) {

@@ -147,6 +147,7 @@ impl Shard {
                     self.note_tokens_seen(conn);
                 }
                 match Command::parse(opcode, &frame, user) {
+                    Ok(Command::Ask(ask)) => self.ask(conn, request, user, ask, fx),
                     Ok(command) => self.run(Work::Command { conn, request, command }, fx),
                     Err(refusal) => self.reply_refusal(conn, request, refusal, fx),
                 }

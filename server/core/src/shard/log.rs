@@ -1,6 +1,6 @@
 //! Packs what a wake decides into records, one per partition.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use prost::Message;
 use prost::encoding::{encode_varint, encoded_len_varint};
 
@@ -12,10 +12,13 @@ use crate::state;
 /// write-set is larger.
 const RECORD_BYTES: usize = 256 * 1024;
 
+/// Room that a record begins with: a few messages.
+const RECORD_BYTES_FIRST: usize = 1024;
+
 /// Records of the present wake.
 #[derive(Debug, Default)]
 pub(crate) struct RecordBuilder {
-    open: [Option<(u64, BytesMut)>; PARTITIONS as usize],
+    open: [Option<(u64, Vec<u8>)>; PARTITIONS as usize],
     closed: Vec<RecordDraft>,
 }
 
@@ -29,24 +32,51 @@ impl RecordBuilder {
         last_idx: &mut u64,
     ) -> u64 {
         let len = write_set.encoded_len();
-        let slot = &mut self.open[usize::from(partition.0)];
-        if let Some((_, bytes)) = slot
-            && bytes.len() + len > RECORD_BYTES
-            && let Some((idx, bytes)) = slot.take()
-        {
-            self.closed.push(RecordDraft { partition, idx, payload: bytes.freeze() });
+        let (idx, out) = self.open(partition, field_len(len), last_idx);
+        put_field(out, len);
+        write_set.encode_raw(out);
+        idx
+    }
+
+    /// As [`RecordBuilder::add`], of the write-set that stores one message and does no more.
+    pub(crate) fn add_message(
+        &mut self,
+        partition: PartitionId,
+        stored: &[u8],
+        last_idx: &mut u64,
+    ) -> u64 {
+        // Each is field 1 of the one around it: message, MessageAppended, Op, WriteSet.
+        let appended = field_len(stored.len());
+        let op = field_len(appended);
+        let write_set = field_len(op);
+        let (idx, out) = self.open(partition, field_len(write_set), last_idx);
+        for len in [write_set, op, appended, stored.len()] {
+            put_field(out, len);
         }
-        let (idx, bytes) = slot.get_or_insert_with(|| {
+        out.extend_from_slice(stored);
+        idx
+    }
+
+    /// The record of the partition that `bytes` more go to, and its index.
+    fn open(
+        &mut self,
+        partition: PartitionId,
+        bytes: usize,
+        last_idx: &mut u64,
+    ) -> (u64, &mut Vec<u8>) {
+        let slot = &mut self.open[usize::from(partition.0)];
+        if let Some((_, open)) = slot
+            && open.len() + bytes > RECORD_BYTES
+            && let Some((idx, full)) = slot.take()
+        {
+            self.closed.push(RecordDraft { partition, idx, payload: full.into() });
+        }
+        let (idx, open) = slot.get_or_insert_with(|| {
             *last_idx += 1;
-            (*last_idx, BytesMut::with_capacity(len + 16))
+            (*last_idx, Vec::with_capacity(bytes.max(RECORD_BYTES_FIRST)))
         });
-        // Field 1 of Record, appended; protobuf lets repeated fields be
-        // concatenated.
-        bytes.reserve(len + 1 + encoded_len_varint(len as u64));
-        bytes.put_u8(1 << 3 | 2);
-        encode_varint(len as u64, bytes);
-        write_set.encode_raw(bytes);
-        *idx
+        open.reserve(bytes);
+        (*idx, open)
     }
 
     /// All records of the wake, each partition's in order.
@@ -54,7 +84,7 @@ impl RecordBuilder {
         let mut records = std::mem::take(&mut self.closed);
         for (partition, slot) in self.open.iter_mut().enumerate() {
             if let Some((idx, bytes)) = slot.take() {
-                let payload: Bytes = bytes.freeze();
+                let payload = Bytes::from(bytes);
                 records.push(RecordDraft {
                     partition: PartitionId(partition as u16),
                     idx,
@@ -63,5 +93,44 @@ impl RecordBuilder {
             }
         }
         records
+    }
+}
+
+/// Field 1, of bytes. Protobuf lets repeated fields be concatenated, so a record grows by appending.
+const FIELD: u8 = 1 << 3 | 2;
+
+/// Bytes of a field that holds `len` bytes.
+fn field_len(len: usize) -> usize {
+    1 + encoded_len_varint(len as u64) + len
+}
+
+/// Key and length of a field that holds `len` bytes.
+fn put_field(out: &mut Vec<u8>, len: usize) {
+    out.push(FIELD);
+    encode_varint(len as u64, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{MessageAppended, Op, Record, WriteSet, op::Kind};
+
+    #[test]
+    fn a_message_is_the_write_set_that_is_generated_for_it() {
+        for bytes in [1, 100, 120, 127, 128, 16_370, 16_384, 70_000] {
+            let message: Bytes = vec![b'x'; bytes].into();
+            let kind = Some(Kind::Message(MessageAppended { message: message.clone() }));
+            let write_set = WriteSet { ops: vec![Op { kind }] };
+            let (mut ours, mut generated) = (RecordBuilder::default(), RecordBuilder::default());
+            let partition = PartitionId(0);
+            for number in 1..=3 {
+                assert_eq!(ours.add_message(partition, &message, &mut 6), 7, "record {number}");
+                assert_eq!(generated.add(partition, &write_set, &mut 6), 7);
+            }
+            let records = ours.take();
+            assert_eq!(records, generated.take());
+            let record = Record::decode(records[0].payload.clone()).expect("a record");
+            assert_eq!(record, Record { write_sets: vec![write_set; 3] });
+        }
     }
 }

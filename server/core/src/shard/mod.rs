@@ -16,7 +16,7 @@ mod work;
 use std::collections::VecDeque;
 
 use foldhash::fast::FixedState;
-use hongyan_protocol::UserId;
+use hongyan_protocol::{ConversationId, UserId};
 use indexmap::{IndexMap, IndexSet};
 use smallvec::SmallVec;
 
@@ -29,8 +29,9 @@ pub(crate) use self::work::Work;
 use self::work::{Awaited, Fetched, Parked, WaitKey};
 use crate::clock::Now;
 use crate::config::CoreConfig;
+use crate::conversation::{Conversation, Drafted};
 use crate::effect::{Effects, Gate, Submission};
-use crate::entity::Entities;
+use crate::entity::{BadOp, Entities};
 use crate::envelope::Envelope;
 use crate::input::{ConnId, Input, Ticket};
 use crate::routing::{Layout, PartitionId, ShardId};
@@ -139,7 +140,7 @@ impl Shard {
             awaited: IndexMap::with_hasher(hasher.clone()),
             next_ticket: 0,
             parked: 0,
-            fetched: Fetched::default(),
+            fetched: None,
             gatherings: IndexMap::with_hasher(hasher),
             next_gathering: 0,
             fan_outs: VecDeque::new(),
@@ -274,17 +275,35 @@ impl Shard {
         let idx = self.records.add(partition, &write_set, last_idx);
         self.entities.soil_partition(partition);
         for op in &write_set.ops {
-            if self.entities.apply(partition, idx, op).is_err() {
-                // Decided a moment ago on the same state: a bug of ours.
-                tracing::error!(?partition, idx, "a decided op cannot be applied");
-                debug_assert!(false, "a decided op cannot be applied: {op:?}");
-            }
+            let applied = self.entities.apply(partition, idx, op);
+            expect_applied(partition, idx, &applied);
         }
+    }
+
+    /// As [`Shard::commit`], of one message and nothing else; its conversation.
+    pub(crate) fn commit_message(
+        &mut self,
+        partition: PartitionId,
+        id: ConversationId,
+        message: &Drafted,
+    ) -> Option<&mut Conversation> {
+        let stored = message.bytes.stored.clone();
+        let last_idx = &mut self.entities.partition_mut(partition).last_idx;
+        let idx = self.records.add_message(partition, &stored, last_idx);
+        self.entities.soil_partition(partition);
+        let applied = self.entities.append_message(partition, idx, id, &message.appended, stored);
+        expect_applied(partition, idx, &applied);
+        applied.ok().flatten()
     }
 
     /// Number of the submission that the present wake will hand out.
     pub(crate) const fn next_submission(&self) -> u64 {
         self.submission + 1
+    }
+
+    /// The last submission that is durable.
+    pub(crate) const fn durable_submission(&self) -> u64 {
+        self.durable
     }
 
     /// Whether submission `number` is durable.
@@ -322,6 +341,14 @@ impl Shard {
 
     /// Users that the present work was told do not exist.
     pub(crate) fn absent_users(&self) -> &[UserId] {
-        &self.fetched.absent
+        self.fetched.as_ref().map_or(&[], |fetched| &fetched.absent)
+    }
+}
+
+/// What was decided a moment ago on the same state applies to it: anything else is a bug of ours.
+fn expect_applied<T>(partition: PartitionId, idx: u64, applied: &Result<T, BadOp>) {
+    if applied.is_err() {
+        tracing::error!(?partition, idx, "a decided op cannot be applied");
+        debug_assert!(false, "a decided op cannot be applied: {partition:?} {idx}");
     }
 }

@@ -40,9 +40,13 @@ pub(crate) enum Work {
     Tasks { from: PartitionId, to: PartitionId, first: u64, tasks: Vec<state::Task> },
 }
 
-/// What a parked work has got so far that is not part of the shard's state.
+/// What a parked work has got so far that is not part of the shard's state. Most works are done
+/// before they get anything.
+pub(crate) type Fetched = Option<Box<FetchedParts>>;
+
+/// See [`Fetched`].
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Fetched {
+pub(crate) struct FetchedParts {
     messages: IndexMap<(ConversationId, u64), Bytes, FixedState>,
     ranges: Vec<MessageRange>,
     /// Users that were asked about and do not exist.
@@ -76,7 +80,7 @@ const READ_BYTES: usize = 256 * 1024;
 impl Shard {
     /// Does the work now, or parks it.
     pub(crate) fn run(&mut self, work: Work, fx: &mut Effects) {
-        self.run_with(Parked { work, fetched: Fetched::default() }, fx);
+        self.run_with(Parked { work, fetched: None }, fx);
     }
 
     fn run_with(&mut self, parked: Parked, fx: &mut Effects) {
@@ -255,7 +259,7 @@ impl Shard {
             let works = self.waiting.shift_remove(&WaitKey::Peer(*user)).unwrap_or_default();
             self.parked -= works.len();
             for mut parked in works {
-                parked.fetched.absent.extend(&absent);
+                parked.fetched.get_or_insert_default().absent.extend(&absent);
                 self.run_with(parked, fx);
             }
         }
@@ -290,7 +294,8 @@ impl Shard {
             self.refuse(&parked.work, refusal, fx);
             return;
         };
-        parked.fetched.ranges.push(range);
+        let fetched = parked.fetched.get_or_insert_default();
+        fetched.ranges.push(range);
         for page in pages {
             let Ok(page) = state::Page::decode(page) else {
                 tracing::error!(conversation = ?range.conversation, "a page cannot be read");
@@ -300,7 +305,7 @@ impl Shard {
                 if let Some(seq) = seq_of(&message)
                     && (range.from_seq..=range.to_seq).contains(&seq)
                 {
-                    parked.fetched.messages.insert((range.conversation, seq), message);
+                    fetched.messages.insert((range.conversation, seq), message);
                 }
             }
         }
@@ -343,13 +348,15 @@ impl Shard {
         {
             return Ok(Some(message.clone()));
         }
-        Ok(self.fetched.messages.get(&(conversation, seq)).cloned())
+        let fetched = self.fetched.as_ref();
+        Ok(fetched.and_then(|fetched| fetched.messages.get(&(conversation, seq)).cloned()))
     }
 
     /// True when a range that holds `seq` was read for this work already, so
     /// that asking again would bring nothing new.
     pub(crate) fn was_fetched(&self, conversation: ConversationId, seq: u64) -> bool {
-        self.fetched.ranges.iter().any(|range| {
+        let mut ranges = self.fetched.iter().flat_map(|fetched| &fetched.ranges);
+        ranges.any(|range| {
             range.conversation == conversation && (range.from_seq..=range.to_seq).contains(&seq)
         })
     }
