@@ -218,6 +218,7 @@ impl SegmentLog {
         self.chain = chain;
         self.segments.push_back(Segment { path, first: header.first, file_bytes: bytes });
         self.spares.keep_ahead_of(self.at);
+        self.spares.note_begun();
         Ok(())
     }
 
@@ -352,6 +353,7 @@ impl Log for SegmentLog {
         let result = dropped
             .iter()
             .try_for_each(|segment| spares.retire(&segment.path, segment.file_bytes, room))
+            .and_then(|()| spares.trimmed())
             // Without this a crash could bring a reused file back under its old name.
             .and_then(|()| durable::sync_dir(&self.log_dir));
         self.poison(result)
@@ -359,7 +361,8 @@ impl Log for SegmentLog {
 
     fn seal(&mut self) -> Result<(), StoreError> {
         self.refuse_if_poisoned()?;
-        let result = self.sync_now().and_then(|()| self.high_water.sync());
+        let result =
+            self.sync_now().and_then(|()| self.high_water.sync()).and_then(|()| self.spares.rest());
         self.poison(result)
     }
 }

@@ -5,6 +5,9 @@
 //! and its real name second. Old records in a reused file can never be accepted, because each
 //! record must carry the next lsn and the checksum of the record before it.
 //!
+//! As many files are kept as the log has used between the last two times that its front was trimmed, so
+//! that a log under load goes round in its own files and none is zeroed anew; a few otherwise.
+//!
 //! A spare is made no faster than it is needed: writing it in one go would take CPU and disk from
 //! acks for a third of a second. The maker keeps an eighth of a segment ahead of the log, and is
 //! done at the latest when the log needs it.
@@ -20,8 +23,10 @@ use crate::durable;
 use crate::error::StoreError;
 use crate::space;
 
-/// Spare files kept; more are removed.
-const SPARES_MAX: usize = 2;
+/// Spare files kept while the log uses no more than that between two trims.
+const SPARES_MIN: usize = 2;
+/// Spare files kept at most.
+const SPARES_MAX: usize = 8;
 
 /// How much further than the log a spare is, in parts of its length.
 const AHEAD_PART: u64 = 8;
@@ -56,6 +61,8 @@ pub(crate) struct SpareMaker {
     log_dir: PathBuf,
     segment_bytes: u64,
     ready: Vec<PathBuf>,
+    /// Files that the log began since it was last trimmed.
+    begun: usize,
     requests: Option<SyncSender<()>>,
     made: Receiver<Option<PathBuf>>,
     pending: bool,
@@ -78,6 +85,7 @@ impl SpareMaker {
             log_dir: log_dir.to_path_buf(),
             segment_bytes,
             ready: Vec::new(),
+            begun: 0,
             requests: Some(requests),
             made,
             pending: false,
@@ -86,7 +94,7 @@ impl SpareMaker {
         };
         for path in files_ending(log_dir, "spare-", ".seg")? {
             let usable = std::fs::metadata(&path).is_ok_and(|found| found.len() == segment_bytes);
-            if usable && maker.ready.len() < SPARES_MAX {
+            if usable && maker.ready.len() < SPARES_MIN {
                 maker.ready.push(path);
             } else {
                 remove(&path)?;
@@ -126,13 +134,41 @@ impl SpareMaker {
     /// removes it. The caller syncs the directory before any spare is taken.
     pub(crate) fn retire(&mut self, path: &Path, bytes: u64, room: bool) -> Result<(), StoreError> {
         self.collect();
-        if !room || bytes != self.segment_bytes || self.ready.len() >= SPARES_MAX {
+        if !room || bytes != self.segment_bytes || self.ready.len() >= self.kept() {
             return remove(path);
         }
         let spare = free_name(&self.log_dir, ".seg");
         std::fs::rename(path, &spare).map_err(|error| StoreError::io(path, "rename", error))?;
         self.ready.push(spare);
         Ok(())
+    }
+
+    /// The log has begun another file.
+    pub(crate) fn note_begun(&mut self) {
+        self.begun += 1;
+    }
+
+    /// The log has been trimmed: removes what is more than will be needed until the next time.
+    pub(crate) fn trimmed(&mut self) -> Result<(), StoreError> {
+        let kept = self.kept();
+        self.begun = 0;
+        self.keep(kept)
+    }
+
+    /// Removes what is kept for a load that is over.
+    pub(crate) fn rest(&mut self) -> Result<(), StoreError> {
+        self.collect();
+        self.begun = 0;
+        self.keep(SPARES_MIN)
+    }
+
+    fn kept(&self) -> usize {
+        self.begun.clamp(SPARES_MIN, SPARES_MAX)
+    }
+
+    fn keep(&mut self, most: usize) -> Result<(), StoreError> {
+        let surplus = self.ready.len().saturating_sub(most);
+        self.ready.drain(..surplus).try_for_each(|path| remove(&path))
     }
 
     fn collect(&mut self) {
@@ -254,6 +290,37 @@ mod tests {
         };
         need.set(WHOLE / 4 * 3);
         assert_eq!(waiting.join().expect("the thread ends"), WHOLE / 4 * 3);
+    }
+
+    /// Spares that lie in `dir`.
+    fn spares_in(dir: &Path) -> usize {
+        files_ending(dir, "spare-", ".seg").expect("the directory is read").len()
+    }
+
+    #[test]
+    fn as_many_are_kept_as_were_used_and_a_few_at_rest() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut maker = SpareMaker::start(dir.path(), 4_096).expect("the maker starts");
+        let mut number = 0;
+        let mut trim = |maker: &mut SpareMaker, files: usize| {
+            for _ in 0..files {
+                number += 1;
+                let path = dir.path().join(format!("{number:08x}.seg"));
+                std::fs::write(&path, [0; 4_096]).expect("a segment");
+                maker.retire(&path, 4_096, true).expect("it is retired");
+            }
+            maker.trimmed().expect("trimmed");
+            spares_in(dir.path())
+        };
+        assert_eq!(trim(&mut maker, 5), SPARES_MIN, "none was used");
+        (0..5).for_each(|_| maker.note_begun());
+        assert_eq!(trim(&mut maker, 5), 5, "five were used");
+        (0..50).for_each(|_| maker.note_begun());
+        assert_eq!(trim(&mut maker, 50), SPARES_MAX);
+        (0..3).for_each(|_| maker.note_begun());
+        assert_eq!(trim(&mut maker, 0), 3, "three were used since");
+        maker.rest().expect("at rest");
+        assert_eq!(spares_in(dir.path()), SPARES_MIN);
     }
 
     #[test]
