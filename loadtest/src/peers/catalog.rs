@@ -142,7 +142,7 @@ const RMQTTD: Peer = Peer {
     beside: None,
     env: &[],
     version: Launch { programs: &["rmqttd"], args: &["--version"] },
-    from: "crate rmqttd: cargo install rmqttd --locked",
+    from: "crate rmqttd: cargo install rmqttd --locked; needs protoc (protobuf-compiler)",
     probe: MQTT_PROBE,
     measured: None,
     setups: &[
@@ -172,7 +172,7 @@ const RUMQTTD: Peer = Peer {
     beside: None,
     env: &[],
     version: Launch { programs: &["rumqttd"], args: &["--version"] },
-    from: "crate rumqttd: cargo install rumqttd --locked",
+    from: "crate rumqttd: cargo install rumqttd; its own lock file is too old for new compilers",
     probe: MQTT_PROBE,
     measured: None,
     setups: &[Setup {
