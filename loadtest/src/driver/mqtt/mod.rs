@@ -21,6 +21,7 @@
 //! - Acks that wait are bounded by the packet ids that there are.
 
 use std::io::{Read, Write};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use bytes::{BufMut, BytesMut};
@@ -35,6 +36,12 @@ use crate::stream::{Endpoint, Stream};
 mod packet;
 
 const SUBSCRIBE_ID: u16 = 1;
+/// What a CONNACK says when the broker cannot take the session now.
+const UNAVAILABLE: u8 = 3;
+/// rmqttd ends a session some time after its connection, and refuses or keeps it until then: how
+/// often it is asked, and how long after the time before.
+const OPEN_TRIES: usize = 50;
+const OPEN_PAUSE: Duration = Duration::from_millis(100);
 const ACK_BYTES_MAX: usize = 4 * u16::MAX as usize;
 
 /// Opens sessions on a broker.
@@ -51,19 +58,32 @@ impl MqttDriver {
         Self { endpoint, text: TextForm::new(plan.bytes, plan.seed) }
     }
 
-    /// A session, empty when `clean`.
-    fn connect(&self, index: usize, seat: &Seat, clean: bool) -> anyhow::Result<Stream> {
+    /// A session that a clean one has just made room for; `None` when the broker is not that far yet.
+    fn connect(&self, index: usize, seat: &Seat, clean: bool) -> anyhow::Result<Option<Stream>> {
         let mut stream = self.endpoint.open(index)?;
         let mut out = BytesMut::new();
         packet::encode_connect(&format!("hy-load-{}", seat.user), clean, &mut out);
         stream.write_all(&out)?;
         let answer = read_packet(&mut stream, CONNACK).context("connecting to the broker")?;
         match answer[..] {
-            [0, 0] => Ok(stream),
-            [1, 0] => bail!("the broker kept a session that was to be thrown away"),
+            [0, 0] => Ok(Some(stream)),
+            [1, 0] | [_, UNAVAILABLE] => Ok(None),
             [_, code] => bail!("the broker refused the connection with code {code}"),
             _ => bail!("the broker answered a connection with {answer:?}"),
         }
+    }
+
+    /// A session that holds nothing; `None` when the broker still has what was to be thrown away.
+    fn connect_empty(&self, index: usize, seat: &Seat) -> anyhow::Result<Option<Stream>> {
+        // A clean session ends what an earlier run left, and itself when it disconnects.
+        let Some(mut earlier) = self.connect(index, seat, true)? else {
+            return Ok(None);
+        };
+        let mut out = BytesMut::new();
+        packet::encode_disconnect(&mut out);
+        earlier.write_all(&out)?;
+        drop(earlier);
+        self.connect(index, seat, false)
     }
 }
 
@@ -72,19 +92,19 @@ impl Driver for MqttDriver {
 
     fn open(&self, index: usize, seat: &Seat) -> anyhow::Result<(Stream, MqttLink)> {
         let link = MqttLink::new(seat, &self.text)?;
-        let mut out = BytesMut::new();
-        // A clean session ends what an earlier run left, and itself when it disconnects.
-        packet::encode_disconnect(&mut out);
-        let mut earlier = self.connect(index, seat, true)?;
-        earlier.write_all(&out)?;
-        drop(earlier);
-        let mut stream = self.connect(index, seat, false)?;
-        out.clear();
-        packet::encode_subscribe(SUBSCRIBE_ID, &topic(seat.user), &mut out);
-        stream.write_all(&out)?;
-        let answer = read_packet(&mut stream, SUBACK).context("subscribing")?;
-        ensure!(answer[..] == [0, 1, 1], "the broker did not grant QoS 1: {answer:?}");
-        Ok((stream, link))
+        for _ in 0..OPEN_TRIES {
+            let Some(mut stream) = self.connect_empty(index, seat)? else {
+                std::thread::sleep(OPEN_PAUSE);
+                continue;
+            };
+            let mut out = BytesMut::new();
+            packet::encode_subscribe(SUBSCRIBE_ID, &topic(seat.user), &mut out);
+            stream.write_all(&out)?;
+            let answer = read_packet(&mut stream, SUBACK).context("subscribing")?;
+            ensure!(answer[..] == [0, 1, 1], "the broker did not grant QoS 1: {answer:?}");
+            return Ok((stream, link));
+        }
+        bail!("the broker kept a session that was to be thrown away, or was not ready for another")
     }
 }
 
