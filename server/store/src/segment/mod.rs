@@ -353,7 +353,7 @@ impl Log for SegmentLog {
         let result = dropped
             .iter()
             .try_for_each(|segment| spares.retire(&segment.path, segment.file_bytes, room))
-            .and_then(|()| spares.trimmed())
+            .and_then(|()| if room { spares.trimmed() } else { spares.rest() })
             // Without this a crash could bring a reused file back under its old name.
             .and_then(|()| durable::sync_dir(&self.log_dir));
         self.poison(result)

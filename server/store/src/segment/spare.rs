@@ -155,7 +155,7 @@ impl SpareMaker {
         self.keep(kept)
     }
 
-    /// Removes what is kept for a load that is over.
+    /// Removes what is kept for a load that is over, or that there is no room for.
     pub(crate) fn rest(&mut self) -> Result<(), StoreError> {
         self.collect();
         self.begun = 0;
