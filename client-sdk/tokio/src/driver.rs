@@ -20,14 +20,15 @@ use bytes::{Buf, Bytes, BytesMut};
 use hongyan_client_core::event::{PresenceWatch, RequestToken};
 use hongyan_client_core::{
     ClientCore, ClientError, ConversationId, ConversationState, CoreConfig, Credentials, Event,
-    Listening, LocalStore, Status, StoreBatch, StoreError, StoredState, TimelineView,
+    LocalStore, Status, StoreBatch, StoreError, StoredState, TimelineView,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::account::AccountState;
 use crate::client::{Answer, Client, Command};
+use crate::outlet::Outlet;
 use crate::tls::{Endpoint, Reader, Writer};
 use crate::tracks::Tracks;
 
@@ -57,7 +58,7 @@ pub(crate) fn start(
     let list: BTreeMap<_, _> =
         core.conversations().into_iter().map(|state| (state.id, Arc::new(state))).collect();
     let conversations = watch::Sender::new(ordered(&list));
-    let events = broadcast::Sender::new(events_max);
+    let events = Outlet::new(events_max);
     let client = Client {
         commands,
         events: events.downgrade(),
@@ -90,7 +91,6 @@ pub(crate) fn start(
         status,
         conversations,
         events,
-        events_max,
     };
     let now_ms = driver.clock.now_ms();
     if driver.core.has_tokens() {
@@ -155,8 +155,7 @@ struct Driver {
     account: watch::Sender<Arc<AccountState>>,
     status: watch::Sender<Status>,
     conversations: watch::Sender<Arc<Vec<Arc<ConversationState>>>>,
-    events: broadcast::Sender<Event>,
-    events_max: usize,
+    events: Outlet,
 }
 
 enum Woken {
@@ -175,7 +174,7 @@ impl Driver {
         loop {
             self.turn();
             let woken = self.wait(&mut commands).await;
-            self.core.set_listening(self.listening());
+            self.core.set_listening(self.events.listening());
             match woken {
                 Woken::Closed => self.drop_connection(),
                 Woken::Command(None) => break,
@@ -210,18 +209,6 @@ impl Driver {
         }
         commands.close();
         self.finish().await;
-    }
-
-    /// Whether anybody subscribes to events, and whether the slowest of them
-    /// has room for a page of missed messages.
-    fn listening(&self) -> Listening {
-        if self.events.receiver_count() == 0 {
-            Listening::No
-        } else if self.events.len() > self.events_max / 2 {
-            Listening::Busy
-        } else {
-            Listening::Yes
-        }
     }
 
     /// Does everything that the core wants done now.
@@ -285,8 +272,8 @@ impl Driver {
     }
 
     async fn wait(&mut self, commands: &mut mpsc::Receiver<Command>) -> Woken {
-        let deadline = self.core.poll_timeout(self.clock.now_ms());
-        let at = self.clock.instant(deadline.unwrap_or(u64::MAX));
+        let core_at = self.core.poll_timeout(self.clock.now_ms()).map(|ms| self.clock.instant(ms));
+        let at = core_at.into_iter().chain(self.events.deadline(Instant::now())).min();
         if self.incoming.capacity() - self.incoming.len() < READ_BYTES / 4 {
             self.incoming.reserve(READ_BYTES);
         }
@@ -306,7 +293,7 @@ impl Driver {
                 Woken::Connected(generation, result)
             }
             command = commands.recv() => Woken::Command(command.map(Box::new)),
-            () = tokio::time::sleep_until(at), if deadline.is_some() => Woken::Timeout,
+            () = sleep_until(at) => Woken::Timeout,
         }
     }
 
@@ -480,9 +467,9 @@ impl Driver {
                 }
                 _ => {}
             }
-            // An error says that nobody is subscribed.
-            self.events.send(event).ok();
+            self.events.send(event);
         }
+        self.events.pump(Instant::now());
         if std::mem::take(&mut self.list_changed) {
             self.conversations.send_replace(ordered(&self.list));
         }
@@ -569,6 +556,10 @@ impl Driver {
             self.core.handle_stored(now_ms, ticket, result);
         }
         self.publish();
+        while let Some(at) = self.events.deadline(Instant::now()) {
+            tokio::time::sleep_until(at).await;
+            self.events.pump(Instant::now());
+        }
         let waiting = std::mem::take(&mut self.shutting_down);
         // The store is closed before anybody hears that this is done.
         drop(self);
@@ -619,6 +610,13 @@ fn random() -> u64 {
 async fn read_some(reader: &mut Option<Reader>, buffer: &mut BytesMut) -> std::io::Result<usize> {
     match reader {
         Some(reader) => reader.read_buf(buffer).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

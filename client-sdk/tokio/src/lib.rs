@@ -40,6 +40,7 @@ mod events;
 mod file_store;
 mod groups;
 mod handles;
+mod outlet;
 mod people;
 mod tls;
 mod tracks;

@@ -230,12 +230,13 @@ async fn a_slow_subscriber_is_told_that_it_lags() {
     within(bob.wait_live()).await.expect("it goes live");
     let mut slow = bob.events();
     let chat = alice.direct(bob.account().expect("signed in").user).expect("two people");
-    for _ in 0..20 {
+    // More than the queue and what is held beside it.
+    for _ in 0..60 {
         let sent = within(alice.send_text(chat, "x")).await.expect("it is kept");
         within(sent.wait()).await.expect("it is stored");
     }
     let mut list = bob.conversations();
-    within(list.wait_for(|list| list.first().is_some_and(|state| state.unread == 20)))
+    within(list.wait_for(|list| list.first().is_some_and(|state| state.unread == 60)))
         .await
         .expect("the client runs");
     assert!(matches!(within(slow.recv()).await, Err(EventError::Lagged(dropped)) if dropped > 0));
