@@ -12,6 +12,7 @@
 //!
 //! Lock order: `checkpoints`, then `writer`. Readers take neither.
 
+mod counted;
 pub(crate) mod entry;
 pub(crate) mod marks;
 pub(crate) mod scrub;
@@ -23,6 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 
+use self::counted::Uncounted;
 use self::entry::{Body, Place, Pointer, Stored, piece_key};
 use self::scrub::{Progress, Sum};
 use crate::error::StoreError;
@@ -354,6 +356,11 @@ impl SledViews {
 impl Views for SledViews {
     fn read(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let head = self.db.contain(|| self.heads.get(key))?;
+        if let Some(head) = &head {
+            let mut uncounted = Uncounted::default();
+            uncounted.leaf_of(head.len());
+            self.count(&mut uncounted, Place::Heads, key)?;
+        }
         self.settle_read(key, head)
     }
 
@@ -371,11 +378,14 @@ impl Views for SledViews {
         }
         let mut range = self.heads.range(from..=to_inclusive);
         let mut bytes = 0;
+        let mut uncounted = Uncounted::default();
         while page.len() < entries_max {
             let row = self
                 .db
                 .contain(|| if backwards { range.next_back() } else { range.next() }.transpose())?;
             let Some((key, head)) = row else { break };
+            uncounted.walked(head.len());
+            uncounted.leaf_of(head.len());
             let Some(value) = self.settle_read(&key, Some(head))? else {
                 continue;
             };
@@ -384,6 +394,9 @@ impl Views for SledViews {
                 break;
             }
             page.push((Bytes::copy_from_slice(&key), value));
+        }
+        if let Some((key, _)) = page.last() {
+            self.count(&mut uncounted, Place::Heads, key)?;
         }
         Ok(page)
     }

@@ -11,6 +11,7 @@
 use std::collections::HashSet;
 use std::ops::Bound;
 
+use super::counted::Uncounted;
 use super::entry::{self, Body, Place};
 use super::{Checkpoints, SledViews, Writer};
 use crate::error::StoreError;
@@ -67,6 +68,7 @@ struct Walk {
     /// Versions from here on are made while the walk goes on.
     versions_end: u64,
     orphans: Vec<Vec<u8>>,
+    uncounted: Uncounted,
 }
 
 impl SledViews {
@@ -88,6 +90,7 @@ impl SledViews {
             referenced: HashSet::new(),
             versions_end,
             orphans: Vec::new(),
+            uncounted: Uncounted::default(),
         };
         for place in [Place::Heads, Place::Pieces] {
             while !self.walk_batch(&mut walk, place)? {}
@@ -129,6 +132,8 @@ impl SledViews {
                 return Ok(true);
             };
             self.look_at(walk, &mut writer, place, &key, &bytes)?;
+            walk.uncounted.walked(bytes.len());
+            self.count(&mut walk.uncounted, place, &key)?;
             last = Some(key.to_vec());
         }
         if let Some(last) = last {
