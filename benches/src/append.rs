@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 /// Bytes of the file; when it is full, writing begins at its front again.
 pub const FILE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// Messages per append and sync that a floor is looked up in.
+pub const BATCHES: [usize; 5] = [1, 64, 256, 1_024, 4_096];
+
 /// What one batch size costs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AppendFloor {
@@ -92,6 +95,13 @@ fn preallocate(file: &mut File) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The floor with the batch size nearest to `messages`; `None` without floors.
+#[must_use]
+pub fn nearest(floors: &[AppendFloor], messages: f64) -> Option<&AppendFloor> {
+    let distance = |floor: &&AppendFloor| ((floor.batch as f64).ln() - messages.ln()).abs();
+    floors.iter().min_by(|one, other| distance(one).total_cmp(&distance(other)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +113,23 @@ mod tests {
         assert_eq!(floor.messages, floor.sync.samples * 16);
         assert!(floor.messages > 0);
         assert!(measure(dir.path(), usize::MAX, 2, Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn the_floor_is_that_of_the_nearest_batch() {
+        let floor = |batch| AppendFloor {
+            batch,
+            record_bytes: 220,
+            messages: 0,
+            messages_per_s: 0.0,
+            cpu_us_per_message: 0.0,
+            sync: LatencySummary::default(),
+        };
+        let floors = [floor(1), floor(64), floor(1_024)];
+        let batch = |messages| nearest(&floors, messages).map(|floor| floor.batch);
+        assert_eq!(batch(90.0), Some(64));
+        assert_eq!(batch(5_000.0), Some(1_024));
+        assert_eq!(batch(1.0), Some(1));
+        assert_eq!(nearest(&[], 1.0), None);
     }
 }

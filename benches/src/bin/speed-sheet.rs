@@ -4,11 +4,12 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Parser;
-use hongyan_benches::sheet::{Plan, Programs, Sheet, date_of, measure};
+use hongyan_benches::sheet::{Plan, Sheet, date_of, measure};
+use hongyan_benches::stage::Programs;
 
 /// One run: null relay, append floor, the server under direct load, idle sessions, restart.
 #[derive(Debug, Parser)]
@@ -45,18 +46,9 @@ struct Args {
 
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
-    let here = std::env::current_exe()?;
-    let release = here.parent().context("a program is in a directory")?;
-    if !args.no_build {
-        build()?;
-    }
-    let programs = Programs {
-        server: release.join("hongyan"),
-        loadtest: release.join("hongyan-loadtest"),
-        relay: release.join("null-relay"),
-    };
+    let programs = Programs::beside_this(!args.no_build)?;
     let plan = Plan {
-        dir: args.dir.unwrap_or_else(|| release.with_file_name("speed-sheet")),
+        dir: args.dir.unwrap_or_else(|| programs.dir("speed-sheet")),
         connections: args.connections,
         window: args.window,
         seconds: args.seconds,
@@ -78,24 +70,4 @@ fn main() -> anyhow::Result<ExitCode> {
         eprintln!("written: {}", file.display());
     }
     Ok(ExitCode::from(u8::from(!sheet.all_reached())))
-}
-
-fn build() -> anyhow::Result<()> {
-    // The server by itself: together with the benches it would get the doors that they need.
-    cargo_build(&["--package", "hongyan", "--bin", "hongyan"])?;
-    let loadtest = ["--package", "hongyan-loadtest", "--bin", "hongyan-loadtest"];
-    let relay = ["--package", "hongyan-benches", "--bin", "null-relay"];
-    cargo_build(&[loadtest, relay].concat())
-}
-
-fn cargo_build(what: &[&str]) -> anyhow::Result<()> {
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release"])
-        .args(what)
-        .status()
-        .context("starting cargo")?;
-    if !status.success() {
-        bail!("the programs could not be built");
-    }
-    Ok(())
 }

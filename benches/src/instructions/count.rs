@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 
 use super::cases::Case;
 use super::sheet::Figure;
-use crate::sheet::Program;
+use crate::stage::Program;
 
 /// A run that takes longer is killed.
 const RUN_LIMIT: Duration = Duration::from_secs(300);

@@ -8,10 +8,8 @@
 //! one disk, with a time limit. The floors are measured in the same run because figures of two
 //! runs on a shared machine cannot be compared.
 
-mod child;
 mod steps;
 mod table;
 
-pub use child::Program;
-pub use steps::{Figures, Plan, Programs, RestartFigure, measure};
+pub use steps::{Figures, Plan, RestartFigure, measure};
 pub use table::{Row, Sheet, date_of};

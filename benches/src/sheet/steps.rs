@@ -1,30 +1,15 @@
 //! The parts of a sheet, in order.
 
 use std::fs;
-use std::io::Read as _;
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::thread;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use bytes::BytesMut;
-use hongyan_loadtest::report::{EXIT_FAILED, RunReport};
+use hongyan_loadtest::report::RunReport;
 use hongyan_loadtest::scenario::idle::IdleReport;
-use hongyan_protocol::version::{CLIENT_PREFACE, PREFACE_BYTES};
-use hongyan_protocol::{Opcode, frame, pb};
-use serde::de::DeserializeOwned;
 
 use crate::append::{self, AppendFloor};
-use crate::sheet::child::Program;
-
-const START_LIMIT: Duration = Duration::from_secs(120);
-const STOP_LIMIT: Duration = Duration::from_secs(60);
-const RUN_LIMIT: Duration = Duration::from_secs(900);
-const TRY_STEP: Duration = Duration::from_millis(5);
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+use crate::stage::{Programs, Server, Setting, Stage, text};
 
 /// Idle sessions of each user: their tokens cost no password hashes then.
 pub(crate) const IDLE_DEVICES: usize = 16;
@@ -46,17 +31,6 @@ pub struct Plan {
     pub messages: u64,
     /// Threads of the generator.
     pub threads: usize,
-}
-
-/// Where the programs are.
-#[derive(Debug, Clone)]
-pub struct Programs {
-    /// `hongyan`.
-    pub server: PathBuf,
-    /// `hongyan-loadtest`.
-    pub loadtest: PathBuf,
-    /// `null-relay`.
-    pub relay: PathBuf,
 }
 
 /// How long a start took with messages in the store.
@@ -94,9 +68,7 @@ pub struct Figures {
 /// # Errors
 /// A program could not be started, did not answer, failed, or took too long.
 pub fn measure(plan: &Plan, programs: &Programs) -> anyhow::Result<Figures> {
-    fs::create_dir_all(&plan.dir)?;
-    let work = tempfile::tempdir_in(&plan.dir)?;
-    let bench = Bench { plan, programs, work: work.path() };
+    let bench = Bench { plan, stage: Stage::new(&plan.dir, programs)? };
     say("null relay");
     let relay = bench.relay()?;
     say("append and fdatasync");
@@ -117,247 +89,101 @@ fn say(what: &str) {
 
 struct Bench<'a> {
     plan: &'a Plan,
-    programs: &'a Programs,
-    work: &'a Path,
-}
-
-/// A server with its addresses and directory.
-struct Server {
-    program: Program,
-    addr: SocketAddr,
-    admin: SocketAddr,
-    data: PathBuf,
+    stage: Stage,
 }
 
 impl Bench<'_> {
     fn relay(&self) -> anyhow::Result<RunReport> {
-        let addr = free_addr()?;
-        let mut command = Command::new(&self.programs.relay);
-        command
-            .args(["--addr", &addr.to_string(), "--seconds", "600"])
-            .args(["--connections", &self.plan.connections.to_string()]);
-        let mut relay = Program::start("null-relay", &mut command, &self.work.join("relay.out"))?;
-        wait_for_listener(addr, &mut relay)?;
-        let report = self.ring(
-            "direct",
-            addr,
-            &["--driver", "null", "--server-pid", &relay.pid().to_string()],
-        )?;
+        let relay = self.stage.relay(self.plan.connections)?;
+        let (addr, pid) = (relay.addr.to_string(), relay.pid());
+        let report =
+            self.ring(&["direct", "--addr", &addr, "--driver", "null", "--server-pid", &pid])?;
         relay.kill()?;
         Ok(report)
     }
 
     fn append(&self) -> anyhow::Result<Vec<AppendFloor>> {
-        [1, 64, 256, 1_024, 4_096]
+        append::BATCHES
             .into_iter()
-            .map(|batch| append::measure(self.work, batch, 220, Duration::from_secs(2)))
+            .map(|batch| append::measure(self.stage.dir(), batch, 220, Duration::from_secs(2)))
             .collect()
     }
 
     fn direct(&self) -> anyhow::Result<(RunReport, RunReport)> {
-        let server = self.start(&self.work.join("direct"))?;
+        let server = self.stage.server(&self.stage.path("direct"), &Setting::default())?;
         let durable = self.direct_at("durable", &server)?;
         let written = self.direct_at("written", &server)?;
-        server.program.terminate(STOP_LIMIT)?;
-        fs::remove_dir_all(&server.data)?;
+        let data = server.data.clone();
+        server.stop()?;
+        fs::remove_dir_all(data)?;
         Ok((durable, written))
     }
 
     fn direct_at(&self, level: &str, server: &Server) -> anyhow::Result<RunReport> {
-        let users = self.work.join("ring.users");
-        let (pid, metrics) = (server.program.pid().to_string(), server.admin.to_string());
-        self.ring(
-            "direct",
-            server.addr,
-            &[
-                "--level",
-                level,
-                "--users-file",
-                &text(&users),
-                "--server-pid",
-                &pid,
-                "--metrics",
-                &metrics,
-                "--data",
-                &text(&server.data),
-            ],
-        )
+        let (addr, users) = (server.addr.to_string(), text(&self.stage.path("ring.users")));
+        let mut args = vec!["direct", "--addr", &addr, "--level", level, "--users-file", &users];
+        let watched = server.watched();
+        args.extend(watched.iter().map(String::as_str));
+        self.ring(&args)
     }
 
     fn idle(&self) -> anyhow::Result<IdleReport> {
-        let data = self.work.join("idle");
-        let users = self.work.join("idle.users");
-        let count = self.plan.idle.to_string();
-        let devices = IDLE_DEVICES.to_string();
+        let data = self.stage.path("idle");
+        let users = text(&self.stage.path("idle.users"));
+        let (count, devices) = (self.plan.idle.to_string(), IDLE_DEVICES.to_string());
         let people = self.plan.idle.div_ceil(IDLE_DEVICES).to_string();
-        let server = self.start(&data)?;
+        let server = self.stage.server(&data, &Setting::default())?;
         let addr = server.addr.to_string();
         let make = ["users", "--addr", &addr, "--count", &people, "--devices", &devices];
-        let into = ["--users-file", &text(&users), "--data", &text(&data)];
-        self.loadtest::<serde_json::Value>(&[&make[..], &into[..]].concat(), false)?;
-        server.program.terminate(STOP_LIMIT)?;
+        let into = ["--users-file", &users, "--data", &text(&data)];
+        self.stage.carry_out(&[&make[..], &into].concat())?;
+        server.stop()?;
         // A fresh process: memory that making accounts gave back would hide what sessions take.
-        // Huge pages hide it too: 2 MiB are room for thousands of sessions.
-        let server = self.start_with(&data, &[("MIMALLOC_ALLOW_THP", "0")])?;
-        let (addr, pid) = (server.addr.to_string(), server.program.pid().to_string());
-        let report = self
-            .loadtest(
-                &[
-                    "idle",
-                    "--addr",
-                    &addr,
-                    "--connections",
-                    &count,
-                    "--users-file",
-                    &text(&users),
-                    "--server-pid",
-                    &pid,
-                    "--data",
-                    &text(&data),
-                ],
-                true,
-            )?
-            .context("idle writes a report")?;
-        server.program.terminate(STOP_LIMIT)?;
+        let setting = Setting { small_pages: true, ..Setting::default() };
+        let server = self.stage.server(&data, &setting)?;
+        let addr = server.addr.to_string();
+        let mut args =
+            vec!["idle", "--addr", &addr, "--connections", &count, "--users-file", &users];
+        let watched = server.watched();
+        args.extend(watched.iter().map(String::as_str));
+        let report = self.stage.run(&args)?;
+        server.stop()?;
         fs::remove_dir_all(&data)?;
         Ok(report)
     }
 
     fn restart(&self) -> anyhow::Result<RestartFigure> {
-        let data = self.work.join("restart");
-        let users = self.work.join("restart.users");
-        let server = self.start(&data)?;
-        let messages = self.plan.messages.to_string();
-        let report = self.ring(
-            "fill",
-            server.addr,
-            &["--messages", &messages, "--users-file", &text(&users)],
-        )?;
-        server.program.kill()?;
+        let data = self.stage.path("restart");
+        let users = text(&self.stage.path("restart.users"));
+        let start = || self.stage.server(&data, &Setting::default());
+        let server = start()?;
+        let (addr, messages) = (server.addr.to_string(), self.plan.messages.to_string());
+        let report =
+            self.ring(&["fill", "--addr", &addr, "--messages", &messages, "--users-file", &users])?;
+        server.kill()?;
         let store_bytes = hongyan_loadtest::probe::disk_bytes(&data)?;
         let killed = Instant::now();
-        let server = self.start(&data)?;
+        let server = start()?;
         let killed_s = killed.elapsed().as_secs_f64();
-        server.program.terminate(STOP_LIMIT)?;
+        server.stop()?;
         let stopped = Instant::now();
-        let server = self.start(&data)?;
+        let server = start()?;
         let stopped_s = stopped.elapsed().as_secs_f64();
-        server.program.terminate(STOP_LIMIT)?;
+        server.stop()?;
         fs::remove_dir_all(&data)?;
         let messages = report.outcome.acked_in_all;
         Ok(RestartFigure { messages, killed_s, stopped_s, store_bytes })
     }
 
-    /// Starts a server on `data` and waits until it answers a hello.
-    fn start(&self, data: &Path) -> anyhow::Result<Server> {
-        self.start_with(data, &[])
-    }
-
-    /// The same with `more` in its environment.
-    fn start_with(&self, data: &Path, more: &[(&str, &str)]) -> anyhow::Result<Server> {
-        let (addr, admin) = (free_addr()?, free_addr()?);
-        let mut command = Command::new(&self.programs.server);
-        command
-            .arg("serve")
-            .current_dir(self.work)
-            .env("HONGYAN_LISTEN__TCP", addr.to_string())
-            .env("HONGYAN_WEBSOCKET__LISTEN", "")
-            .env("HONGYAN_ADMIN__LISTEN", admin.to_string())
-            .env("HONGYAN_STORE__DIR", data)
-            .envs(more.iter().copied())
-            .env("HONGYAN_LOG__LEVEL", "warn");
-        let mut program = Program::start("hongyan", &mut command, &self.work.join("server.out"))?;
-        wait_for_answer(addr, &mut program).with_context(|| self.server_output())?;
-        Ok(Server { program, addr, admin, data: data.to_path_buf() })
-    }
-
-    fn server_output(&self) -> String {
-        fs::read_to_string(self.work.join("server.out")).unwrap_or_default()
-    }
-
-    fn ring(&self, what: &str, addr: SocketAddr, more: &[&str]) -> anyhow::Result<RunReport> {
+    fn ring(&self, args: &[&str]) -> anyhow::Result<RunReport> {
         let plan = self.plan;
         let (connections, window) = (plan.connections.to_string(), plan.window.to_string());
-        let (threads, seconds, addr) =
-            (plan.threads.to_string(), plan.seconds.to_string(), addr.to_string());
-        let mut args = vec![
-            what,
-            "--addr",
-            &addr,
-            "--connections",
-            &connections,
-            "--window",
-            &window,
-            "--threads",
-            &threads,
-        ];
-        if what == "direct" {
+        let (threads, seconds) = (plan.threads.to_string(), plan.seconds.to_string());
+        let mut args = args.to_vec();
+        args.extend(["--connections", &connections, "--window", &window, "--threads", &threads]);
+        if args[0] == "direct" {
             args.extend(["--seconds", &seconds]);
         }
-        args.extend(more);
-        self.loadtest(&args, true)?.context("a ring writes a report")
+        self.stage.run(&args)
     }
-
-    /// Runs the generator; `None` when it was not asked for a report.
-    fn loadtest<R: DeserializeOwned>(
-        &self,
-        args: &[&str],
-        report: bool,
-    ) -> anyhow::Result<Option<R>> {
-        let (json, output) = (self.work.join("run.json"), self.work.join("loadtest.out"));
-        let mut command = Command::new(&self.programs.loadtest);
-        command.args(args).arg("--quiet");
-        if report {
-            command.arg("--json").arg(&json);
-        }
-        let program = Program::start("hongyan-loadtest", &mut command, &output)?;
-        let status = program.wait(RUN_LIMIT)?;
-        let said = fs::read_to_string(&output).unwrap_or_default();
-        let failed = status.code().is_none_or(|code| code == i32::from(EXIT_FAILED));
-        if failed {
-            bail!("hongyan-loadtest {}: {status}\n{said}", args.join(" "));
-        }
-        if !report {
-            return Ok(None);
-        }
-        let text = fs::read_to_string(&json).with_context(|| said)?;
-        fs::remove_file(&json)?;
-        Ok(Some(serde_json::from_str(&text)?))
-    }
-}
-
-fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
-}
-
-/// An address of this machine that nobody listens on at the moment.
-fn free_addr() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-fn wait_for_listener(addr: SocketAddr, program: &mut Program) -> anyhow::Result<()> {
-    let until = Instant::now() + START_LIMIT;
-    while TcpStream::connect_timeout(&addr, ANSWER_LIMIT).is_err() {
-        program.must_run()?;
-        if Instant::now() > until {
-            bail!("nobody listens on {addr}");
-        }
-        thread::sleep(TRY_STEP);
-    }
-    Ok(())
-}
-
-/// Waits until a server answers a hello: it has recovered and serves.
-fn wait_for_answer(addr: SocketAddr, program: &mut Program) -> anyhow::Result<()> {
-    wait_for_listener(addr, program)?;
-    let mut stream = TcpStream::connect(addr)?;
-    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-    let device = pb::Device { id: "speed-sheet".into(), ..pb::Device::default() };
-    let hello = pb::Hello { device: Some(device), ..pb::Hello::default() };
-    let mut out = BytesMut::from(&CLIENT_PREFACE[..]);
-    frame::encode_message(Opcode::Hello, 1, &hello, &mut out);
-    stream.write_all(&out)?;
-    let mut answer = [0; PREFACE_BYTES + 1];
-    stream.read_exact(&mut answer).context("waiting for the answer to a hello")?;
-    Ok(())
 }

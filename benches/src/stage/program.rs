@@ -1,4 +1,4 @@
-//! Programs that the sheet starts, and ends by their process id.
+//! Programs that a stage starts, and ends by their process id.
 //!
 //! Invariant: none outlives its [`Program`].
 
