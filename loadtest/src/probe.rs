@@ -224,6 +224,21 @@ impl Machine {
             ceilings: Ceilings::default(),
         }
     }
+
+    /// A line for pages: what it is, and which revision ran on it with the generator beside it.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!(
+            "Machine: {} vCPU ({}), {:.0} GiB, Linux {}, {}; server and generator together. \
+             Revision {}.",
+            self.cores,
+            self.cpu,
+            self.memory_bytes as f64 / f64::from(1 << 30),
+            self.kernel,
+            self.file_system,
+            self.revision
+        )
+    }
 }
 
 fn file_system_of(path: &Path) -> String {

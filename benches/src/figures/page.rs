@@ -34,19 +34,12 @@ impl Page {
 impl Display for Page {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (year, month, day) = date_of(self.began_unix_s);
-        let machine = &self.machine;
         writeln!(f, "# Figures of {year}-{month:02}-{day:02}\n\nCommand: `{}`\n", self.command)?;
         writeln!(
             f,
-            "Machine: {} vCPU ({}), {:.0} GiB, Linux {}, {}; server and generator together. \
-             Revision {}.\n\nThe middle of the runs counts; all are below. *Reach* and *dream* are \
-             those of [PERFORMANCE.md](../PERFORMANCE.md).\n",
-            machine.cores,
-            machine.cpu,
-            machine.memory_bytes as f64 / f64::from(1 << 30),
-            machine.kernel,
-            machine.file_system,
-            machine.revision
+            "{}\n\nThe middle of the runs counts; all are below. *Reach* and *dream* are those of \
+             [PERFORMANCE.md](../PERFORMANCE.md).\n",
+            self.machine.line()
         )?;
         writeln!(f, "| # | figure | reach | dream | measured | |\n|---|---|---|---|---|---|")?;
         for part in &self.parts {

@@ -127,21 +127,10 @@ pub fn date_of(unix_s: u64) -> (u64, u64, u64) {
 impl Display for Sheet {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let durable = &self.figures.durable;
-        let machine = &durable.machine;
         let (year, month, day) = date_of(self.taken_unix_s());
         writeln!(f, "# Speed on {year}-{month:02}-{day:02}\n")?;
         writeln!(f, "Command: `{}`\n", self.command)?;
-        writeln!(
-            f,
-            "Machine: {} vCPU ({}), {:.0} GiB, Linux {}, {}; server and generator together. \
-             Revision {}.\n",
-            machine.cores,
-            machine.cpu,
-            machine.memory_bytes as f64 / f64::from(1 << 30),
-            machine.kernel,
-            machine.file_system,
-            machine.revision
-        )?;
+        writeln!(f, "{}\n", durable.machine.line())?;
         let plan = &durable.plan;
         writeln!(
             f,

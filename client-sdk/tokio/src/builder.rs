@@ -105,8 +105,8 @@ impl ClientBuilder {
     }
 
     /// Events that a slow subscriber may lag behind; 1,024 when not set, at
-    /// least 1. Up to four times as many more are held for it, for a second at
-    /// most after it last took one; then it loses the oldest.
+    /// least 1. Up to four times as many more are held for it, each for a second
+    /// at most; then it loses the oldest.
     #[must_use]
     pub fn events_max(mut self, events_max: usize) -> Self {
         self.events_max = events_max.max(1);

@@ -36,6 +36,7 @@ const COMMANDS_MAX: usize = 1_024;
 const COMMANDS_PER_TURN: usize = 256;
 const READ_BYTES: usize = 64 * 1024;
 const LAST_WRITE: Duration = Duration::from_millis(500);
+const LAST_EVENTS: Duration = Duration::from_millis(500);
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send + Sync>>;
 type Opened = Result<(Reader, Writer), ClientError>;
@@ -437,6 +438,7 @@ impl Driver {
     /// and list as they are after it.
     fn publish(&mut self) {
         let mut answers = Vec::new();
+        let now = Instant::now();
         while let Some(event) = self.core.poll_event() {
             match &event {
                 Event::Reply { token, result } => {
@@ -467,9 +469,9 @@ impl Driver {
                 }
                 _ => {}
             }
-            self.events.send(event);
+            self.events.send(now, event);
         }
-        self.events.pump(Instant::now());
+        self.events.pump(now);
         if std::mem::take(&mut self.list_changed) {
             self.conversations.send_replace(ordered(&self.list));
         }
@@ -556,10 +558,12 @@ impl Driver {
             self.core.handle_stored(now_ms, ticket, result);
         }
         self.publish();
-        while let Some(at) = self.events.deadline(Instant::now()) {
+        let until = Instant::now() + LAST_EVENTS;
+        while let Some(at) = self.events.deadline(Instant::now()).filter(|at| *at < until) {
             tokio::time::sleep_until(at).await;
             self.events.pump(Instant::now());
         }
+        self.events.flush();
         let waiting = std::mem::take(&mut self.shutting_down);
         // The store is closed before anybody hears that this is done.
         drop(self);

@@ -7,11 +7,11 @@
 //!
 //! Owns the queue that the subscribers share. What is missed comes in pages of
 //! several conversations at once, more than the queue has room for: the rest is
-//! held until the slowest subscriber has made room, for a second at most. Who
-//! stands still for longer, or falls behind by more than is held, loses the
-//! oldest events and is told how many; nobody waits for it again before it has
-//! caught up with half of the queue. Handles, lists and timelines never wait
-//! for anybody here.
+//! held until the slowest subscriber has made room. No event is held for longer
+//! than a second, so nobody waits longer for somebody else: then the slowest
+//! loses the oldest events and is told how many, and is not waited for again
+//! before it has caught up with half of the queue. Handles, lists and timelines
+//! never wait for anybody here.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use hongyan_client_core::{Event, Listening};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-/// How long the slowest subscriber may stand still before it loses events.
+/// How long an event is held for the slowest subscriber.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often is looked whether there is room again.
 const LOOK: Duration = Duration::from_millis(5);
@@ -30,9 +30,8 @@ const HELD_QUEUES: usize = 4;
 pub(crate) struct Outlet {
     queue: broadcast::Sender<Event>,
     max: usize,
-    held: VecDeque<Event>,
-    /// Since when nothing of what is held found room.
-    stuck_since: Option<Instant>,
+    /// What found no room yet, with the moment when it happened.
+    held: VecDeque<(Instant, Event)>,
     /// Whether the slowest is not waited for.
     gave_up: bool,
 }
@@ -40,13 +39,7 @@ pub(crate) struct Outlet {
 impl Outlet {
     /// `max` is at least 1.
     pub(crate) fn new(max: usize) -> Self {
-        Self {
-            queue: broadcast::Sender::new(max),
-            max,
-            held: VecDeque::new(),
-            stuck_since: None,
-            gave_up: false,
-        }
+        Self { queue: broadcast::Sender::new(max), max, held: VecDeque::new(), gave_up: false }
     }
 
     /// What new subscriptions are made from.
@@ -67,9 +60,9 @@ impl Outlet {
     }
 
     /// Takes the next event; [`Outlet::pump`] passes it on.
-    pub(crate) fn send(&mut self, event: Event) {
+    pub(crate) fn send(&mut self, now: Instant, event: Event) {
         if self.queue.receiver_count() > 0 {
-            self.held.push_back(event);
+            self.held.push_back((now, event));
         }
     }
 
@@ -78,29 +71,26 @@ impl Outlet {
         if self.queue.receiver_count() == 0 {
             self.held.clear();
         }
-        if self.held.is_empty() {
-            self.stuck_since = None;
-            return;
-        }
         let queued = self.queue.len();
         if queued <= self.max / 2 {
             self.gave_up = false;
         }
-        let room = self.max.saturating_sub(queued).min(self.held.len());
-        let stuck_since = match self.stuck_since {
-            Some(since) if room == 0 => since,
-            _ => now,
+        self.pass_on(self.max.saturating_sub(queued));
+        let Some((oldest, _)) = self.held.front() else {
+            return;
         };
-        self.pass_on(room);
-        if self.held.len() > self.max.saturating_mul(HELD_QUEUES)
-            || now.saturating_duration_since(stuck_since) >= PATIENCE
+        if self.gave_up
+            || self.held.len() > self.max.saturating_mul(HELD_QUEUES)
+            || now.saturating_duration_since(*oldest) >= PATIENCE
         {
             self.gave_up = true;
+            self.pass_on(usize::MAX);
         }
-        if self.gave_up {
-            self.pass_on(self.held.len());
-        }
-        self.stuck_since = (!self.held.is_empty()).then_some(stuck_since);
+    }
+
+    /// Passes on everything, whoever has room.
+    pub(crate) fn flush(&mut self) {
+        self.pass_on(usize::MAX);
     }
 
     /// When to look again; `None` while nothing is held.
@@ -109,7 +99,7 @@ impl Outlet {
     }
 
     fn pass_on(&mut self, count: usize) {
-        for event in self.held.drain(..count) {
+        for (_, event) in self.held.drain(..count.min(self.held.len())) {
             // An error says that nobody is subscribed any more.
             self.queue.send(event).ok();
         }
@@ -130,7 +120,7 @@ mod tests {
 
     fn send(outlet: &mut Outlet, numbers: std::ops::RangeInclusive<u64>, now: Instant) {
         for number in numbers {
-            outlet.send(event(number));
+            outlet.send(now, event(number));
         }
         outlet.pump(now);
     }
@@ -150,10 +140,9 @@ mod tests {
         let (mut outlet, mut receiver, now) = subscribed(8);
         send(&mut outlet, 1..=30, now);
         let mut told = 0;
-        // Never a second without reading, for four in all.
         for step in 1..=4 {
             told += read(&mut receiver);
-            outlet.pump(now + PATIENCE * step / 2 + PATIENCE / 4);
+            outlet.pump(now + PATIENCE / 8 * step);
         }
         told += read(&mut receiver);
         assert_eq!(told, 30);
@@ -177,6 +166,21 @@ mod tests {
         send(&mut outlet, 23..=40, now + PATIENCE);
         assert!(outlet.deadline(now).is_some());
         assert_eq!(read(&mut receiver), 8);
+    }
+
+    #[test]
+    fn one_that_reads_slowly_does_not_hold_up_another_for_long() {
+        let (mut outlet, mut slow, now) = subscribed(8);
+        let mut fast = outlet.downgrade().upgrade().expect("it is open").subscribe();
+        send(&mut outlet, 1..=20, now);
+        let mut told = 0;
+        for step in 1..=10 {
+            told += read(&mut fast);
+            slow.try_recv().ok();
+            outlet.pump(now + PATIENCE / 10 * step);
+        }
+        assert_eq!(told + read(&mut fast), 20);
+        assert_eq!(slow.try_recv(), Err(TryRecvError::Lagged(2)));
     }
 
     #[test]

@@ -86,17 +86,7 @@ fn heading(text: &mut String, all: &Comparison, form: Form) {
         _ = writeln!(text, "# Peers on {year}-{month:02}-{day:02}\n");
         _ = writeln!(text, "Command: `{}`\n", all.command);
     }
-    _ = writeln!(
-        text,
-        "Machine: {} vCPU ({}), {:.0} GiB, Linux {}, {}; server and generator together. \
-         Revision {}.\n",
-        machine.cores,
-        machine.cpu,
-        machine.memory_bytes as f64 / f64::from(1 << 30),
-        machine.kernel,
-        machine.file_system,
-        machine.revision
-    );
+    _ = writeln!(text, "{}\n", machine.line());
     let plan = &all.plan;
     _ = writeln!(
         text,

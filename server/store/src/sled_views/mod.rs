@@ -192,6 +192,10 @@ impl SledViews {
         if value.len() != total {
             return Err(self.corrupt("the pieces of a value do not add up"));
         }
+        let mut uncounted = Uncounted::default();
+        uncounted.leaf_of(total.min(PIECE_BYTES_MAX));
+        uncounted.walked(total);
+        self.count(&mut uncounted, Place::Pieces, &piece_key(pointer.version, 0))?;
         Ok(Resolved::Value(value.freeze()))
     }
 
