@@ -15,7 +15,7 @@ use hongyan_benches::sheet::date_of;
 use hongyan_benches::stage::{Programs, Stage};
 use hongyan_loadtest::probe::Machine;
 
-/// P3 to P12 of docs/PERFORMANCE.md, each with its floor, half an hour in all. P1 and P2 compare
+/// P3 to P12 of docs/PERFORMANCE.md, each with its floor, twenty minutes in all. P1 and P2 compare
 /// with other servers: hongyan-loadtest peers.
 ///
 /// Ends with 0 when all is reached, 1 when not, 2 when something could not be measured.

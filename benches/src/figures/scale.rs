@@ -26,7 +26,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// What the published figures are made with: half an hour.
+    /// What the published figures are made with: twenty minutes.
     #[must_use]
     pub fn full() -> Self {
         Self {

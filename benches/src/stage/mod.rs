@@ -9,13 +9,14 @@ mod program;
 mod server;
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use hongyan_loadtest::peers::server::free_ports;
 use hongyan_loadtest::report::EXIT_FAILED;
 use serde::de::DeserializeOwned;
 
@@ -174,9 +175,9 @@ pub fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// An address of this machine that nobody listens on at the moment.
-fn free_addr() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+/// Addresses of this machine that nobody listens on at the moment, all different.
+fn free_addrs<const COUNT: usize>() -> anyhow::Result<[SocketAddr; COUNT]> {
+    Ok(free_ports()?.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
 }
 
 fn wait_for_listener(addr: SocketAddr, program: &mut Program) -> anyhow::Result<()> {

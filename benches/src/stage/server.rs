@@ -12,7 +12,9 @@ use bytes::BytesMut;
 use hongyan_protocol::version::{CLIENT_PREFACE, PREFACE_BYTES};
 use hongyan_protocol::{Opcode, frame, pb};
 
-use super::{ANSWER_LIMIT, Program, STOP_LIMIT, Stage, free_addr, pinned, text, wait_for_listener};
+use super::{
+    ANSWER_LIMIT, Program, STOP_LIMIT, Stage, free_addrs, pinned, text, wait_for_listener,
+};
 
 /// The server's thread that verifies its views.
 const VERIFIER: &str = "hongyan-scrub";
@@ -129,7 +131,7 @@ impl Stage {
     /// # Errors
     /// It does not start; the error has what it said.
     pub fn server(&self, data: &Path, setting: &Setting) -> anyhow::Result<Server> {
-        let (addr, admin) = (free_addr()?, free_addr()?);
+        let [addr, admin, free_tls, free_websocket] = free_addrs()?;
         let mut command = pinned(&self.programs.server, setting.processor);
         command
             .arg("serve")
@@ -147,7 +149,7 @@ impl Stage {
         }
         let (mut tls, mut websocket) = (addr, addr);
         if setting.all_doors {
-            (tls, websocket) = (free_addr()?, free_addr()?);
+            (tls, websocket) = (free_tls, free_websocket);
             command
                 .env("HONGYAN_LISTEN__TLS", tls.to_string())
                 .env("HONGYAN_LISTEN__TLS_CERTIFICATE", self.certificate()?)
@@ -166,7 +168,7 @@ impl Stage {
     /// # Errors
     /// It does not start.
     pub fn relay(&self, connections: usize) -> anyhow::Result<Relay> {
-        let addr = free_addr()?;
+        let [addr] = free_addrs()?;
         let mut command = pinned(&self.programs.relay, None);
         command
             .args(["--addr", &addr.to_string(), "--seconds", "600"])

@@ -28,8 +28,7 @@ export class Server {
     }
     const dir = mkdtempSync(join(tmpdir(), 'hongyan-sdk-'));
     const server = new Server(dir, settings);
-    server.tcpPort = await freePort();
-    server.webSocketPort = await freePort();
+    [server.tcpPort, server.webSocketPort] = await freePorts();
     await server.boot();
     return server;
   }
@@ -95,13 +94,21 @@ export class Server {
   }
 }
 
-function freePort(): Promise<number> {
+/** Two ports that nobody uses at the moment: held at once, so that they differ. */
+async function freePorts(): Promise<[number, number]> {
+  const [one, other] = await Promise.all([probe(), probe()]);
+  await Promise.all([one.close(), other.close()]);
+  return [one.port, other.port];
+}
+
+function probe(): Promise<{ port: number; close: () => Promise<void> }> {
   return new Promise((done, failed) => {
-    const probe = createServer();
-    probe.once('error', failed);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => done(typeof address === 'object' && address !== null ? address.port : 0));
+    const listener = createServer();
+    listener.once('error', failed);
+    listener.listen(0, '127.0.0.1', () => {
+      const address = listener.address();
+      const port = typeof address === 'object' && address !== null ? address.port : 0;
+      done({ port, close: () => new Promise((closed) => listener.close(() => closed())) });
     });
   });
 }

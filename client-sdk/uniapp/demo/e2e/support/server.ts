@@ -9,13 +9,21 @@ import { join, resolve } from 'node:path'
 const BINARY = process.env['HONGYAN_BIN'] ?? resolve(import.meta.dirname, '../../../../../target/debug/hongyan')
 const WEB = resolve(import.meta.dirname, '../../dist/build/h5')
 
-async function freePort(): Promise<number> {
+/** Two ports that nobody uses at the moment: held at once, so that they differ. */
+async function freePorts(): Promise<[number, number]> {
+  const [one, other] = await Promise.all([probe(), probe()])
+  await Promise.all([one.close(), other.close()])
+  return [one.port, other.port]
+}
+
+function probe(): Promise<{ port: number; close: () => Promise<void> }> {
   return new Promise((done, failed) => {
-    const probe = createServer()
-    probe.once('error', failed)
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => (typeof address === 'object' && address !== null ? done(address.port) : failed(new Error('no port'))))
+    const listener = createServer()
+    listener.once('error', failed)
+    listener.listen(0, '127.0.0.1', () => {
+      const address = listener.address()
+      if (typeof address !== 'object' || address === null) return failed(new Error('no port'))
+      done({ port: address.port, close: () => new Promise((closed) => listener.close(() => closed())) })
     })
   })
 }
@@ -38,7 +46,7 @@ export class TestServer {
       if (!existsSync(needed)) throw new Error(`${needed} is missing: build the server (or set HONGYAN_BIN) and run \`npm run build:h5\``)
     }
     const dir = await mkdtemp(join(tmpdir(), 'hongyan-e2e-'))
-    const server = new TestServer(dir, await freePort(), await freePort(), settings)
+    const server = new TestServer(dir, ...(await freePorts()), settings)
     await server.restart()
     return server
   }
