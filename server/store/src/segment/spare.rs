@@ -74,6 +74,7 @@ impl SpareMaker {
     /// Takes over spares that an earlier run left, and starts the thread.
     pub(crate) fn start(log_dir: &Path, segment_bytes: u64) -> Result<Self, StoreError> {
         let (requests, requested) = sync_channel(1);
+        // Holds one at most: nothing is asked for while an answer is on its way.
         let (sender, made) = channel();
         let (dir, need) = (log_dir.to_path_buf(), Need::default());
         let needed = need.clone();
